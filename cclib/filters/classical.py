@@ -1,0 +1,72 @@
+"""The fixed interpolation kernels, which make the layer a classical resizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from cclib.filters.base import Filter
+from cclib.geometry import as_size
+
+
+def keys_cubic(x: Tensor) -> Tensor:
+    """The cubic interpolation kernel of Keys (1981) with a = −1/2; zero from ±2 on."""
+    x = x.abs()
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return torch.where(x <= 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
+
+
+def linear(x: Tensor) -> Tensor:
+    return (1 - x.abs()).clamp_min(0)
+
+
+def lanczos3(x: Tensor) -> Tensor:
+    return torch.where(x.abs() < 3, torch.sinc(x) * torch.sinc(x / 3), torch.zeros_like(x))
+
+
+def box(x: Tensor) -> Tensor:
+    """One within ±1/2 and one half on the edge, so that its unit translates sum to one everywhere."""
+    return torch.heaviside(0.5 - x.abs(), x.new_tensor(0.5))
+
+
+KERNELS: dict[str, tuple[int, Callable[[Tensor], Tensor]]] = {
+    "linear": (2, linear),
+    "cubic": (4, keys_cubic),
+    "lanczos3": (6, lanczos3),
+    "box": (1, box),
+}
+
+
+class ClassicalFilter(Filter):
+    """A fixed interpolation kernel; with ``groups=channels`` the layer is a classical resizer.
+
+    Args:
+        kind: "linear", "cubic" (Keys, a = −1/2), "lanczos3" or "box".
+        channels: channels of input and output.
+    """
+
+    def __init__(self, kind: str, channels: int) -> None:
+        if kind not in KERNELS:
+            raise ValueError(f"kind must be one of {', '.join(KERNELS)}, got {kind!r}")
+        side, self.kernel = KERNELS[kind]
+        super().__init__((Fraction(side), Fraction(side)), vanishes=kind != "box")
+        self.kind = kind
+        self.channels = as_size(channels, "channels")
+        self.register_buffer(
+            "anchor", torch.empty(0), persistent=False
+        )  # follows .to(), so that coefficients have a device
+
+    anchor: Tensor
+
+    def mass(self, offsets: Tensor) -> Tensor:
+        return self.kernel(offsets[..., 0]) * self.kernel(offsets[..., 1])
+
+    def basis(self, offsets: Tensor) -> Tensor:
+        return self.mass(offsets).unsqueeze(-1)
+
+    def coefficients(self) -> Tensor:
+        return torch.ones(1, self.channels, 1, device=self.anchor.device)

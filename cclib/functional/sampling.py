@@ -1,0 +1,95 @@
+"""The filter and the image, read on the grids of a geometry: placed axes, sampled weights, padded images.
+
+What every implementation needs before it sums. Coordinates come from ``cclib.geometry``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cclib.filters import Filter
+from cclib.geometry import Axis, Taps, Window, as_pair, taps_of
+
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+Axes = tuple[Axis, Axis]
+Grid = tuple[Taps, Taps]
+
+
+def resize_axes(height: int, width: int, scale: Any, size: Any, start: Any) -> Axes:
+    scales, sizes, starts = as_pair(scale, "scale"), as_pair(size, "size"), as_pair(start, "start")
+    vertical = Axis.resize(height, scales[0], sizes[0], starts[0])
+    horizontal = Axis.resize(width, scales[1], sizes[1], starts[1])
+    return vertical, horizontal
+
+
+def grid_of(axes: Axes, filter: Filter, stretch: bool, by_phase: bool = True) -> Grid:
+    """The taps of both axes."""
+
+    def axis_taps(axis: Axis, support: Fraction) -> Taps:
+        shrink = min(axis.scale, Fraction(1)) if stretch else Fraction(1)
+        return taps_of(axis, Window(support, closed=not filter.vanishes, shrink=shrink), by_phase)
+
+    return axis_taps(axes[0], filter.support[0]), axis_taps(axes[1], filter.support[1])
+
+
+def sample(function: Callable[[Tensor], Tensor], filter: Filter, grid: Grid, stretch: bool, like: Tensor) -> Tensor:
+    """``function``, the filter or its basis, at every pair of offsets of ``grid``, in the type of ``like``.
+
+    Returns (vertical offsets, horizontal offsets, ...). With ``stretch`` the taps of each output are normalised.
+    """
+    precise = torch.float64 if like.dtype == torch.float64 else torch.float32
+    with torch.autocast(like.device.type, enabled=False):
+        axes = [torch.tensor(taps.offsets, dtype=precise, device=like.device) for taps in grid]
+        offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
+        values = function(offsets)
+        if stretch:
+            mass = filter.mass(offsets)
+            vertical, horizontal = (membership(taps, mass) for taps in grid)
+            total = vertical.T @ (vertical @ mass @ horizontal.T) @ horizontal  # of the output that the tap belongs to
+            values = values / total[(...,) + (None,) * (values.ndim - 2)]
+    return values.to(like.dtype)
+
+
+def membership(taps: Taps, like: Tensor) -> Tensor:
+    """Which offset belongs to which phase: ones and zeros (phases, offsets)."""
+    member = torch.zeros(len(taps.phases), len(taps.offsets), dtype=like.dtype)
+    for row, slots in zip(member, taps.slots, strict=True):
+        row[slots.start : slots.stop] = 1
+    return member.to(like.device)
+
+
+def extend(x: Tensor, grid: Grid, padding_mode: str) -> Tensor:
+    """Crop or pad both axes of x to just the rows and columns that the taps read."""
+    for dim, taps in ((-2, grid[0]), (-1, grid[1])):
+        low, high = taps.reach
+        n = taps.axis.n_in
+        if padding_mode == "zeros":
+            first, last = max(low, 0), min(high, n - 1)
+            inside = max(last - first + 1, 0)  # 0: every tap lies outside the image
+            before = first - low if inside else 0
+            after = high - low + 1 - inside - before
+            x = x.narrow(dim, first if inside else 0, inside)
+            x = F.pad(x, (before, after) if dim == -1 else (0, 0, before, after)) if before or after else x
+        elif (low, high) != (0, n - 1):
+            index = padding_index(low, high, n, padding_mode)
+            x = x.index_select(dim, torch.tensor(index, dtype=torch.long, device=x.device))
+    return x
+
+
+def padding_index(low: int, high: int, n: int, padding_mode: str) -> list[int]:
+    """For the indices low … high, the index within 0 … n − 1 from which a padding mode copies."""
+    if padding_mode == "replicate":
+        return [min(max(i, 0), n - 1) for i in range(low, high + 1)]
+    if padding_mode == "circular":
+        return [i % n for i in range(low, high + 1)]
+    widest = max(-low, high - n + 1)
+    if widest > n - 1:
+        raise ValueError(f"padding_mode 'reflect' allows a pad of at most {n - 1} on {n} pixels, got {widest}")
+    return [n - 1 - abs(n - 1 - abs(i)) for i in range(low, high + 1)]

@@ -1,0 +1,199 @@
+"""Where the samples of an output axis fall on an input axis, and which input samples each of them reads.
+
+The one owner of coordinates. Unit: input pixels; the pixel centres of an axis of ``n_in`` samples are 0 … n_in − 1;
+pairs are (vertical, horizontal). All arithmetic is exact (``fractions.Fraction``): in floats, a window edge that
+falls on a pixel centre would be inside for one output and outside for the next. Knows no tensors and no filters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from numbers import Integral, Rational, Real
+from typing import Any
+
+# A float is read as the simplest fraction with a denominator up to this that rounds to the same float: 0.9 means 9/10
+# and 2/3 means 2/3. Other floats (1 / sqrt(2)) are taken as the exact binary number that they are.
+LARGEST_DENOMINATOR = 10_000
+
+
+def as_fraction(value: Any, name: str) -> Fraction:
+    """The exact rational number meant by ``value`` (int, float or ``Fraction``); ``name`` is used in errors."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if isinstance(value, Rational):
+        return Fraction(value)
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {value!r}")
+    exact = Fraction(number)
+    simple = exact.limit_denominator(LARGEST_DENOMINATOR)
+    return simple if float(simple) == number else exact
+
+
+def as_pair(value: Any, name: str) -> tuple[Any, Any]:
+    """``value`` for both axes, or its two items (vertical, horizontal)."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) != 2:
+            raise ValueError(f"{name} must be a number or a pair (height, width), got {value!r}")
+        return value[0], value[1]
+    return value, value
+
+
+def as_size(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value!r}")
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a layer: output ``o`` of ``n_out`` falls at ``start + o * step`` on an axis of ``n_in`` input
+    pixels."""
+
+    n_in: int
+    n_out: int
+    start: Fraction
+    step: Fraction
+
+    @classmethod
+    def resize(cls, n_in: int, scale: Any = None, size: Any = None, start: Any = None) -> Axis:
+        """The axis that a resize asks for.
+
+        Only ``scale`` (output size over input size): ``n_out = ceil(n_in * scale)``. Only ``size``: ``scale = size /
+        n_in``. Both are taken as given; neither means scale 1. ``start`` is the position of output 0 in input pixels;
+        by default the centres of the two grids coincide.
+        """
+        n_in = as_size(n_in, "input size")
+        if scale is not None:
+            scale = as_fraction(scale, "scale")
+            if scale <= 0:
+                raise ValueError(f"scale must be greater than 0, got {float(scale)!r}")
+        if size is None:
+            scale = Fraction(1) if scale is None else scale
+            n_out = math.ceil(n_in * scale)
+        else:
+            n_out = as_size(size, "size")
+            scale = Fraction(n_out, n_in) if scale is None else scale
+        step = 1 / scale
+        if start is None:
+            start = (n_in - 1 - (n_out - 1) * step) / 2
+        return cls(n_in, n_out, as_fraction(start, "start"), step)
+
+    @classmethod
+    def conv(cls, n_in: int, kernel_size: int, stride: int, padding: tuple[int, int]) -> Axis:
+        """The axis of ``Conv2d`` with dilation 1; ``padding`` is (before, after)."""
+        n_out = (n_in + sum(padding) - kernel_size) // stride + 1
+        if n_out < 1:
+            raise ValueError(f"input size {n_in} with padding {padding} is smaller than kernel_size {kernel_size}")
+        return cls(n_in, n_out, Fraction(kernel_size - 1, 2) - padding[0], Fraction(stride))
+
+    @classmethod
+    def conv_transpose(cls, n_in: int, kernel_size: int, stride: int, padding: int, output_padding: int) -> Axis:
+        """The axis of ``ConvTranspose2d`` with dilation 1."""
+        n_out = (n_in - 1) * stride - 2 * padding + kernel_size + output_padding
+        if n_out < 1:
+            raise ValueError(f"input size {n_in} with padding {padding} leaves no output for kernel_size {kernel_size}")
+        return cls(n_in, n_out, (padding - Fraction(kernel_size - 1, 2)) / stride, Fraction(1, stride))
+
+    def position(self, output: int) -> Fraction:
+        """Where output sample ``output`` falls, in input pixels."""
+        return self.start + output * self.step
+
+    @property
+    def scale(self) -> Fraction:
+        return 1 / self.step
+
+    @property
+    def period(self) -> int:
+        """After this many outputs the sub-pixel offset repeats, ``step.numerator`` input pixels further on."""
+        return self.step.denominator
+
+
+@dataclass(frozen=True)
+class Window:
+    """The input that one output reads: ``support / shrink`` input pixels about its position.
+
+    The filter is read at ``shrink`` times the distance in input pixels; shrink < 1 stretches the filter, for
+    anti-aliasing. A tap exactly on an edge belongs to it when ``closed`` and does not otherwise, on both edges alike:
+    flipping the input flips the output. A filter that vanishes at the edge leaves the window open, which saves taps
+    that would be multiplied by zero.
+    """
+
+    support: Fraction
+    closed: bool
+    shrink: Fraction = Fraction(1)
+
+    def taps(self, position: Fraction) -> range:
+        reach = self.support / self.shrink / 2
+        low, high = position - reach, position + reach
+        if self.closed:
+            return range(math.ceil(low), math.floor(high) + 1)
+        return range(math.floor(low) + 1, math.ceil(high))
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The outputs ``index, index + M, …`` of an axis, which share their sub-pixel offsets; M is the number of
+    phases."""
+
+    index: int
+    count: int  # how many outputs
+    first: int  # input index of the first tap of the first of them
+    offsets: tuple[float, ...]  # where the filter is read: shrink * (tap − output position), ascending
+
+
+@dataclass(frozen=True)
+class Taps:
+    """What every output of ``axis`` reads, phase by phase. From one output of a phase to the next the taps move by
+    ``advance``."""
+
+    axis: Axis
+    phases: tuple[Phase, ...]
+    advance: int
+
+    @cached_property
+    def offsets(self) -> tuple[float, ...]:
+        """The offsets of all phases, one phase after the other."""
+        return tuple(offset for phase in self.phases for offset in phase.offsets)
+
+    @cached_property
+    def slots(self) -> tuple[range, ...]:
+        """For each phase, where its offsets stand in ``offsets``."""
+        ends = [0]
+        for phase in self.phases:
+            ends.append(ends[-1] + len(phase.offsets))
+        return tuple(range(a, b) for a, b in pairwise(ends))
+
+    @cached_property
+    def most(self) -> int:
+        """The largest number of taps of any output."""
+        return max(len(phase.offsets) for phase in self.phases)
+
+    @cached_property
+    def reach(self) -> tuple[int, int]:
+        """The lowest and highest input index that any output reads, maybe outside the image; (0, −1) without taps."""
+        used = [phase for phase in self.phases if phase.offsets]
+        if not used:
+            return 0, -1
+        last = (phase.first + (phase.count - 1) * self.advance + len(phase.offsets) - 1 for phase in used)
+        return min(phase.first for phase in used), max(last)
+
+
+@lru_cache(maxsize=1024)
+def taps_of(axis: Axis, window: Window, by_phase: bool = True) -> Taps:
+    """The taps of every output of ``axis``; with ``by_phase=False`` each output is a phase of its own."""
+    phases = min(axis.period, axis.n_out) if by_phase else axis.n_out
+    found = []
+    for index in range(phases):
+        position = axis.position(index)
+        read = window.taps(position)
+        offsets = tuple(float(window.shrink * (tap - position)) for tap in read)
+        found.append(Phase(index, len(range(index, axis.n_out, phases)), read.start, offsets))
+    return Taps(axis, tuple(found), advance=axis.step.numerator)

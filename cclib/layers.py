@@ -1,0 +1,216 @@
+"""CCConv2d: the continuous convolution as a layer, and its conversion from the discrete layers of torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cclib import filters
+from cclib.filters.base import check_channels
+from cclib.functional import IMPLEMENTATIONS, PADDING_MODES, cc_conv2d, check_input, convolve
+from cclib.geometry import Axis, as_fraction, as_pair
+
+
+class CCConv2d(nn.Module):
+    """A convolution layer whose filter is a continuous function, so that its output can have any size (see
+    ``cc_conv2d``).
+
+    Args:
+        in_channels, out_channels, bias, groups: as in ``Conv2d``.
+        kernel_size: height and width of the filter's support in input pixels, a number or a pair.
+        scale: output size over input size, a number or a pair, where the call does not say otherwise.
+        padding_mode: "zeros", "reflect", "replicate" or "circular".
+        filter: "siren", "silu", "fourier", "spline"; "linear", "cubic", "lanczos3", "box" (fixed, with their own
+            support; for in_channels = out_channels = groups); or a ``Filter``.
+        window: multiply the filter by a taper that is zero on the edge of the support. Without effect on a fixed or
+            given filter.
+        stretch: stretch the filter when down-scaling (anti-aliasing), as in ``cc_conv2d``.
+        implementation: "auto", "reference", "phases" or "basis".
+
+    Raises:
+        ValueError, TypeError: an argument breaks its rule; the message names it, its value and the rule.
+
+    Example:
+        >>> layer = CCConv2d(16, 32, kernel_size=4, scale=3/4)
+        >>> layer(torch.zeros(8, 16, 28, 28)).shape
+        torch.Size([8, 32, 21, 21])
+        >>> layer(torch.zeros(8, 16, 28, 28), size=(20, 25)).shape
+        torch.Size([8, 32, 20, 25])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        *,
+        scale: Any = 1,
+        bias: bool = True,
+        groups: int = 1,
+        padding_mode: str = "zeros",
+        filter: str | filters.Filter = "siren",
+        window: bool = True,
+        stretch: bool = False,
+        implementation: str = "auto",
+    ) -> None:
+        super().__init__()
+        check_channels(in_channels, out_channels, groups)
+        for side in as_pair(scale, "scale"):
+            if as_fraction(side, "scale") <= 0:
+                raise ValueError(f"scale must be greater than 0, got {side!r}")
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(f"padding_mode must be one of {', '.join(PADDING_MODES)}, got {padding_mode!r}")
+        if implementation not in ("auto", *IMPLEMENTATIONS):
+            names = ", ".join(("auto", *IMPLEMENTATIONS))
+            raise ValueError(f"implementation must be one of {names}, got {implementation!r}")
+        if isinstance(filter, str):
+            filter = filters.make(filter, in_channels, out_channels, kernel_size, groups=groups, window=window)
+        elif not isinstance(filter, filters.Filter):
+            raise TypeError(f"filter must be a name or a cclib.filters.Filter, got {type(filter).__name__}")
+        matrix = tuple(filter.coefficients().shape[1:])
+        if matrix != (out_channels, in_channels // groups):
+            raise ValueError(
+                f"filter must give ({out_channels}, {in_channels // groups}) matrices for in_channels={in_channels}, "
+                f"out_channels={out_channels}, groups={groups}; it gives {matrix}"
+            )
+        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
+        self.scale, self.groups, self.padding_mode, self.stretch = scale, groups, padding_mode, stretch
+        self.implementation = implementation
+        self.filter = filter
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.discrete_axes: tuple[Callable[[int], Axis], ...] | None = None  # input size -> axis, of a converted layer
+        if self.bias is not None:
+            bound = 1 / math.sqrt(self.in_channels // groups * math.prod(map(float, filter.support)))
+            nn.init.uniform_(self.bias, -bound, bound)
+
+    @torch.compiler.disable  # as cc_conv2d
+    def forward(self, x: Tensor, *, scale: Any = None, size: Any = None, start: Any = None) -> Tensor:
+        """(batch, in_channels, height, width) -> (batch, out_channels, *size).
+
+        ``scale``, ``size`` and ``start`` are those of ``cc_conv2d``. Without scale and size the layer's own scale
+        holds. A converted layer has the geometry of its discrete layer as long as neither scale nor size is given.
+        """
+        if scale is None and size is None and self.discrete_axes is not None:
+            check_input(x, self.filter, self.bias, self.groups, self.padding_mode)
+            return convolve(
+                x,
+                self.filter,
+                self.bias,
+                place(self.discrete_axes, int(x.shape[-2]), int(x.shape[-1]), start),
+                self.groups,
+                self.padding_mode,
+                self.stretch,
+                self.implementation,
+            )
+        if scale is None and size is None:
+            scale = self.scale
+        return cc_conv2d(
+            x,
+            self.filter,
+            self.bias,
+            scale=scale,
+            size=size,
+            start=start,
+            groups=self.groups,
+            padding_mode=self.padding_mode,
+            stretch=self.stretch,
+            implementation=self.implementation,
+        )
+
+    @classmethod
+    def from_conv(cls, conv: nn.Conv2d | nn.ConvTranspose2d) -> CCConv2d:
+        """A CC layer with the same output as a discrete layer, at the discrete layer's geometry and any input size.
+
+        Its filter is a spline through the discrete weights, so it can also be called at any other scale or size.
+
+        Raises:
+            TypeError: ``conv`` is neither ``Conv2d`` nor ``ConvTranspose2d``.
+            ValueError: a dilation other than 1.
+        """
+        if not isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
+            raise TypeError(f"conv must be a Conv2d or ConvTranspose2d, got {type(conv).__name__}")
+        if tuple(conv.dilation) != (1, 1):
+            raise ValueError(f"conv must have dilation 1, got {tuple(conv.dilation)}")
+        transposed = isinstance(conv, nn.ConvTranspose2d)
+        spacing = tuple(Fraction(1, stride) if transposed else Fraction(1) for stride in conv.stride)
+        support = tuple(side * gap for side, gap in zip(conv.kernel_size, spacing, strict=True))
+        spline = filters.SplineFilter(
+            conv.in_channels, conv.out_channels, support, groups=conv.groups, spacing=spacing, window=False
+        )
+        weight = conv.weight.detach()
+        if transposed:
+            # (in, out / groups, …) -> (out, in / groups, …); output o reads weight j at offset ((k − 1) / 2 − j) /
+            # stride: flipped
+            weight = weight.unflatten(0, (conv.groups, -1)).transpose(1, 2).flatten(0, 1).flip(-2, -1)
+        layer = cls(
+            conv.in_channels,
+            conv.out_channels,
+            support,
+            scale=tuple(1 / Fraction(stride) if not transposed else Fraction(stride) for stride in conv.stride),
+            bias=conv.bias is not None,
+            groups=conv.groups,
+            padding_mode=conv.padding_mode,
+            filter=spline,
+        ).to(conv.weight)
+        with torch.no_grad():
+            spline.weight.copy_(weight.flatten(2).permute(2, 0, 1))
+            if conv.bias is not None and layer.bias is not None:
+                layer.bias.copy_(conv.bias)
+        layer.discrete_axes = discrete_axes(conv)
+        return layer.train(conv.training)
+
+    def extra_repr(self) -> str:
+        text = (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={show(self.kernel_size)}, scale={show(self.scale)}"
+        )
+        if self.discrete_axes is not None:
+            text += ", geometry of a discrete layer"
+        if self.groups != 1:
+            text += f", groups={self.groups}"
+        if self.padding_mode != "zeros":
+            text += f", padding_mode={self.padding_mode!r}"
+        if self.stretch:
+            text += ", stretch=True"
+        return text + ("" if self.bias is not None else ", bias=False")
+
+
+def show(value: Any) -> str:
+    """A number or pair of numbers, fractions written as such."""
+    first, second = as_pair(value, "value")
+    return str(first) if first == second else f"({first}, {second})"
+
+
+def discrete_axes(conv: nn.Conv2d | nn.ConvTranspose2d) -> tuple[Callable[[int], Axis], ...]:
+    """For each axis, the function from input size to the axis of a discrete layer."""
+    if conv.padding == "same":
+        paddings = tuple(((k - 1) // 2, k // 2) for k in conv.kernel_size)
+    elif isinstance(conv.padding, str):  # "valid"
+        paddings = ((0, 0), (0, 0))
+    else:
+        paddings = tuple((p, p) for p in conv.padding)
+    if isinstance(conv, nn.ConvTranspose2d):
+        return tuple(
+            partial(Axis.conv_transpose, kernel_size=k, stride=t, padding=p, output_padding=extra)
+            for k, t, (p, _), extra in zip(conv.kernel_size, conv.stride, paddings, conv.output_padding, strict=True)
+        )
+    return tuple(
+        partial(Axis.conv, kernel_size=k, stride=t, padding=p)
+        for k, t, p in zip(conv.kernel_size, conv.stride, paddings, strict=True)
+    )
+
+
+def place(axes: tuple[Callable[[int], Axis], ...], height: int, width: int, start: Any) -> tuple[Axis, Axis]:
+    """The axes of a converted layer for an input size; a given ``start`` replaces the discrete layer's."""
+    placed = [axis(n) for axis, n in zip(axes, (height, width), strict=True)]
+    starts = as_pair(start, "start")
+    vertical, horizontal = (
+        axis if at is None else Axis(axis.n_in, axis.n_out, as_fraction(at, "start"), axis.step)
+        for axis, at in zip(placed, starts, strict=True)
+    )
+    return vertical, horizontal
