@@ -11,9 +11,9 @@ from typing import Any
 
 from cclib.filters.base import Filter
 from cclib.filters.classical import KERNELS, ClassicalFilter
-from cclib.filters.learned import TRUNKS, LearnedFilter, MLPFilter, ResizingFilter, SplineFilter
+from cclib.filters.learned import TRUNKS, LearnedFilter, MLPFilter, SplineFilter
 
-__all__ = ["ClassicalFilter", "Filter", "LearnedFilter", "MLPFilter", "ResizingFilter", "SplineFilter", "make"]
+__all__ = ["ClassicalFilter", "Filter", "LearnedFilter", "MLPFilter", "SplineFilter", "make"]
 
 FILTERS = (*TRUNKS, "spline", *KERNELS)
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cclib.filters.base import Filter, check_channels, hann
+from cclib.filters.base import TAPER_INTEGRAL, Filter, check_channels, taper
 from cclib.filters.classical import keys_cubic
 from cclib.geometry import as_fraction, as_pair, as_size
 
@@ -51,7 +51,7 @@ class LearnedFilter(Filter):
     def basis(self, offsets: Tensor) -> Tensor:
         offsets = offsets.to(self.dtype)
         functions = self.functions(offsets)
-        return functions * hann(offsets, self.support).unsqueeze(-1) if self.window else functions
+        return functions * taper(offsets, self.support).unsqueeze(-1) if self.window else functions
 
     def coefficients(self) -> Tensor:
         return self.weight
@@ -59,7 +59,8 @@ class LearnedFilter(Filter):
     def mass(self, offsets: Tensor) -> Tensor:
         if not self.window:
             return super().mass(offsets)
-        return hann(offsets, self.support) * 4 / float(self.support[0] * self.support[1])
+        reach = float(self.support[0] / 2), float(self.support[1] / 2)
+        return taper(offsets, self.support) / (math.prod(reach) * TAPER_INTEGRAL**2)
 
     def reset_coefficients(self) -> None:
         steps = (torch.arange(32, dtype=self.dtype, device=self.weight.device) + 0.5) / 32 - 0.5
@@ -135,7 +136,7 @@ class MLPFilter(LearnedFilter):
         kernel_size: height and width of the support in input pixels, a number or a pair.
         groups: as in ``Conv2d``; must divide both channel counts.
         trunk: "siren", "silu" or "fourier".
-        window: multiply by a Hann taper that is zero on the edge of the support, so that no tap comes and goes with a
+        window: multiply by a taper that is zero on the edge of the support, so that no tap comes and goes with a
             jump.
         features: number of scalar functions; by default the number of taps, which gives as many coefficients as
             ``Conv2d`` has weights.
@@ -158,7 +159,7 @@ class MLPFilter(LearnedFilter):
         window: bool = True,
         features: int | None = None,
         hidden: int = 32,
-        frequency: float = 4.0,
+        frequency: float = 6.0,
     ) -> None:
         if trunk not in TRUNKS:
             raise ValueError(f"trunk must be one of {', '.join(TRUNKS)}, got {trunk!r}")
@@ -175,24 +176,6 @@ class MLPFilter(LearnedFilter):
         reach = offsets.new_tensor([float(side) / 2 for side in self.support])
         parameters = {name: value.to(offsets.dtype) for name, value in self.trunk.named_parameters()}
         return torch.func.functional_call(self.trunk, parameters, (offsets / reach,))
-
-
-class ResizingFilter(MLPFilter):
-    """A learned scalar kernel that all channels share, for resizing: use it with ``groups=channels`` and
-    ``stretch=True``.
-
-    Stretched, its taps sum to one, so a constant image stays constant at every scale.
-    """
-
-    def __init__(self, channels: int, kernel_size: Any, **options: Any) -> None:
-        super().__init__(1, 1, kernel_size, **options)
-        self.channels = channels
-
-    def coefficients(self) -> Tensor:
-        return self.weight.expand(-1, self.channels, -1)
-
-    def mass(self, offsets: Tensor) -> Tensor:
-        return self.basis(offsets) @ self.weight[:, 0, 0].to(self.dtype)
 
 
 class SplineFilter(LearnedFilter):

@@ -1,0 +1,58 @@
+# Every command runs in .venv, which make sets up from the pinned requirements.
+# Paths are relative, so that any folder name works (spaces too).
+PYTHON ?= python3.11
+IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
+RUN = $(IN_VENV) .venv/bin/python -m
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test format readme lab lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+
+repro: .venv/.installed  ## rerun every experiment, then compare its claims with the committed ones
+	@$(RUN) cclib.pipeline repro
+
+test: .venv/.installed  ## check style, types, units, every notebook at a small budget, and fresh results
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) nbstripout --keep-id --verify notebooks/*.ipynb
+	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+format: .venv/.installed  ## format the code and strip the source notebooks of outputs
+	$(RUN) ruff check --fix-only
+	$(RUN) ruff format
+	$(RUN) nbstripout --keep-id notebooks/*.ipynb
+
+readme: .venv/.installed  ## regenerate the generated parts of README.md
+	$(RUN) cclib.pipeline readme
+
+lab: .venv/.installed  ## open the notebooks in JupyterLab
+	$(RUN) jupyter lab notebooks/
+
+lock:  ## resolve requirements.txt afresh and write constraints.txt
+	rm -rf .cache/lock-venv
+	@$(new_venv) .cache/lock-venv
+	.cache/lock-venv/bin/python -m pip install -r requirements.txt
+	.cache/lock-venv/bin/python -m pip freeze --all > .cache/lock-venv/freeze.txt
+	sed -E -e '/^(pip|wheel)==/d' -e 's/\+(cpu|cu[0-9]+)$$//' .cache/lock-venv/freeze.txt > constraints.txt
+	rm -rf .cache/lock-venv
+
+clean:  ## remove what make made, but for .cache (training runs, downloads) and scratch (yours)
+	rm -rf .venv cclib.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf cclib/__pycache__ tests/__pycache__
+
+# The interpreter behind $(PYTHON), which may itself be that of an activated (or this) environment.
+define new_venv
+base="$$($(PYTHON) -c 'import sys; sys.version_info[:2] == (3, 11) and print(sys._base_executable)')"; \
+test -n "$$base" || { echo "make: $(PYTHON) is not Python 3.11; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }; \
+"$$base" -m venv --clear
+endef
+
+# The stamp goes first and comes back last: a set-up that was interrupted starts from an empty .venv.
+.venv/.installed: requirements.txt constraints.txt pyproject.toml
+	@if [ -f $@ ]; then rm $@; else $(new_venv) .venv; fi
+	.venv/bin/python -m pip install -r requirements.txt -c constraints.txt
+	.venv/bin/python -m pip install --no-deps --no-build-isolation -e .
+	@touch $@

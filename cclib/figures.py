@@ -1,0 +1,74 @@
+"""One look for all figures: style, the colour of each method, arrows and images, and files whose bytes are stable."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from cclib.outputs import folder
+
+COLUMN_WIDTH = 7.0  # inches; figures are drawn at the width at which they are read
+
+_PALETTE = sns.color_palette("colorblind").as_hex()
+
+# The same method has the same colour in every notebook.
+COLORS = {
+    "conv": _PALETTE[1],
+    "cc": _PALETTE[0],
+    "cc without window": _PALETTE[9],
+    "classical": _PALETTE[2],
+    "input pixels": _PALETTE[4],
+    "one scale": _PALETTE[8],
+    "truth": _PALETTE[7],
+}
+
+
+def use_style() -> None:
+    """Set matplotlib up for this project: call it once, at the top of a notebook."""
+    sns.set_theme(
+        context="paper",
+        style="ticks",
+        palette="colorblind",
+        font_scale=1.05,
+        rc={
+            "axes.grid": True,
+            "axes.spines.right": False,
+            "axes.spines.top": False,
+            "axes.titlesize": "medium",
+            "figure.dpi": 120,
+            "figure.facecolor": "white",
+            "grid.linewidth": 0.5,
+            "image.cmap": "gray",
+            "image.interpolation": "nearest",
+            "legend.frameon": False,
+            "savefig.dpi": 160,
+            "svg.hashsalt": "cclib",
+        },
+    )
+    # Inline pictures in the notebook: as drawn, at their full width.
+    mpl.rcParams["figure.constrained_layout.use"] = True
+
+
+def save(figure: Figure, name: str) -> None:
+    """Write a figure as ``figures/name.svg`` and ``figures/name.png`` in the notebook's output folder.
+
+    The files hold no date and no random ids, so that the same figure gives the same bytes.
+    """
+    path = folder() / "figures"
+    path.mkdir(exist_ok=True)
+    figure.savefig(path / f"{name}.svg", metadata={"Date": None})
+    figure.savefig(path / f"{name}.png", metadata={"Software": None})
+
+
+def show_image(axes: plt.Axes, image: object, title: str = "", extent: tuple[int, int] | None = None) -> None:
+    """An image without ticks; ``extent`` is the size (height, width) that it is drawn at, by default its own.
+
+    Pixel centres fall on the same coordinates for every size: a picture of the same scene at another size overlays it.
+    """
+    height, width = extent or image.shape[:2]  # type: ignore[attr-defined]
+    axes.imshow(image, vmin=0, vmax=1, extent=(-0.5, width - 0.5, height - 0.5, -0.5))  # type: ignore[arg-type]
+    axes.set(xticks=[], yticks=[], title=title)
+    axes.grid(False)
+    sns.despine(ax=axes, left=True, bottom=True)

@@ -1,0 +1,130 @@
+"""Tables for people: the claims and measurements in README.md, and one machine's claims beside another's.
+
+It formats rows that others have computed and checked; it judges nothing.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from cclib.claims import Row
+
+_HEADS = ["claim", "quantity", "value [95 % interval]", "n", "baseline", "threshold", "verdict"]
+
+
+def number(value: float) -> str:
+    """Four significant digits, without an exponent where a reader can do without."""
+    return f"{value:.4g}"
+
+
+def span(row: Row) -> str:
+    """value [low, high] of a row; the value alone where the interval is one point."""
+    if row["low"] == row["high"]:
+        return number(row["value"])
+    return f"{number(row['value'])} [{number(row['low'])}, {number(row['high'])}]"
+
+
+def claims_table(rows: Sequence[Row]) -> str:
+    """The claims as a Markdown table, each with a link to its executed notebook."""
+    heads = ["claim", "statement", *_HEADS[1:], "notebook"]
+    lines = []
+    for row in rows:
+        claim, *others = _cells(row)
+        link = f"[{row['notebook']}](results/{row['notebook']}/notebook.ipynb)"
+        lines.append([claim, row["statement"], *others, link])
+    return _markdown(heads, lines)
+
+
+def verdict_table(rows: Sequence[Row]) -> str:
+    """The rows of one notebook as a Markdown table, for its last page."""
+    return _markdown(_HEADS, [_cells(row) for row in rows])
+
+
+def _cells(row: Row) -> list[str]:
+    """What `_HEADS` names."""
+    sign = "≥" if row["better"] == "higher" else "≤"
+    unit = f" {row['unit']}" if row["unit"] else ""
+    return [
+        row["claim"],
+        row["quantity"],
+        f"{span(row)}{unit}",
+        str(row["n"]),
+        row["baseline"],
+        f"{sign} {number(row['threshold'])}{unit}",
+        f"**{row['verdict']}**",
+    ]
+
+
+def machine_table(measured: dict[str, dict[str, Any]]) -> str:
+    """Time and memory per notebook as a Markdown table, and the hardware they were measured on.
+
+    measured: notebook name -> its machine.json.
+    """
+    known = ("profile", "wall_seconds", "peak_memory_mib", "hardware", "versions")
+    lines = []
+    for name, record in measured.items():
+        others = (f"{key.replace('_', ' ')}: {_short(record[key])}" for key in record if key not in known)
+        lines.append([name, f"{record['wall_seconds']:.0f} s", f"{record['peak_memory_mib']} MiB", "; ".join(others)])
+    table = _markdown(["notebook", "wall time", "peak memory", "also measured"], lines)
+    machines = {_machine(record): None for record in measured.values()}  # In order, each once.
+    return table + "\n\nMeasured on " + "; and on ".join(machines) + "."
+
+
+def replace_section(text: str, name: str, content: str) -> str:
+    """`text` with what stands between its markers <!-- name:begin --> and <!-- name:end --> replaced."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ValueError(f"README.md: needs the markers {begin} and {end}, once each and in this order")
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n\n{content}\n\n{end}{rest.split(end)[1]}"
+
+
+def comparison(committed: Sequence[Row], here: Sequence[Row]) -> str:
+    """One line per claim row: the committed value, this machine's, and whether they give the same verdict."""
+    before = {_identity(row): row for row in committed}
+    after = {_identity(row): row for row in here}
+    lines = [["claim", "in", "quantity", "committed", "this machine", "verdict here", "same verdict"]]
+    for key in after | before:
+        old, new = before.get(key), after.get(key)
+        same = "new" if old is None else "gone" if new is None else _same(old["verdict"], new["verdict"])
+        lines.append(
+            [
+                key[0],
+                key[1].split("-")[0],
+                key[2] if len(key[2]) <= 30 else f"{key[2][:29]}…",
+                span(old) if old else "–",
+                span(new) if new else "–",
+                new["verdict"] if new else "–",
+                same,
+            ]
+        )
+    widths = [max(len(line[column]) for line in lines) for column in range(7)]
+    padded = ("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join(line.rstrip() for line in padded)
+
+
+def _same(old: str, new: str) -> str:
+    return "yes" if old == new else f"NO, was {old}"
+
+
+def _identity(row: Row) -> tuple[str, str, str]:
+    return row["claim"], row["notebook"], row["quantity"]
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.3g}"
+
+
+def _machine(record: dict[str, Any]) -> str:
+    hardware, versions = record["hardware"], record["versions"]
+    gpu = "no GPU" if hardware["gpu"] == "none" else hardware["gpu"]
+    cpu = re.sub(r"\s+", " ", hardware["cpu"])
+    return (
+        f"{hardware['cores']} cores of {cpu}, {hardware['memory_gib']} GiB, {gpu}, {hardware['system']}, "
+        f"Python {versions['python']}, torch {versions['torch']}"
+    )
+
+
+def _markdown(heads: list[str], lines: list[list[str]]) -> str:
+    escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [heads, ["---"] * len(heads), *escaped])

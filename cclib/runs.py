@@ -1,0 +1,199 @@
+"""Many runs: cached by content, in parallel over processes, with one progress bar.
+
+A run is known by a hash of all that its result depends on: task, data, training, seed, the code behind them and torch's
+version. Its folder in the cache holds ``result.json`` and ``weights.safetensors``, or the checkpoint on the way there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import statistics
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import joblib
+import safetensors.torch
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from cclib import tasks, training
+from cclib.fingerprint import closure
+from cclib.outputs import atomic_write, cache_folder, write_json
+
+EPOCHS_DONE = "epochs-done"  # the file in a run's folder that its progress is read from
+
+
+@dataclass(frozen=True)
+class Run:
+    """A task, how it is trained, and the seed. ``label`` is for people; it does not tell runs apart."""
+
+    task: tasks.Task
+    training: training.Training
+    seed: int
+    label: str
+
+    @cached_property
+    def key(self) -> str:
+        """The hash of all that the result depends on."""
+        identity = {
+            "task": [type(self.task).__name__, asdict(self.task)],  # type: ignore[call-overload]
+            "training": asdict(self.training),
+            "seed": self.seed,
+            "data": self.task.data_fingerprint(),
+            "code": code(),
+            "torch": torch.__version__,
+        }
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+
+    @property
+    def folder(self) -> Path:
+        return cache_folder() / "runs" / self.key
+
+
+@lru_cache(maxsize=1)
+def code() -> dict[str, str]:
+    """The code that a run executes: module -> hash."""
+    return closure([Path(str(tasks.__file__)), Path(str(training.__file__))])
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave: its test measures, the history of its epochs, and its weights."""
+
+    run: Run
+    test: dict[str, float]
+    history: training.History
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """The median over epochs; it varies from machine to machine."""
+        return statistics.median(epoch["seconds"] for epoch in self.history)
+
+    def model(self) -> nn.Module:
+        """The trained model, in evaluation mode."""
+        with torch.random.fork_rng():
+            model = self.run.task.build()
+        model.load_state_dict(safetensors.torch.load_file(self.run.folder / "weights.safetensors"))
+        return model.eval()
+
+
+def run_all(runs: Sequence[Run], jobs: int | None = None) -> list[Result]:
+    """The results of ``runs``, in their order; those not in the cache are computed.
+
+    Args:
+        runs: in any order; what they have in common is computed once.
+        jobs: processes at a time, each with one thread; by default one for each core. Where they run is joblib's
+            choice: ``with joblib.parallel_config(backend)`` spreads them over a cluster.
+    """
+    missing = {run.key: run for run in runs if load(run) is None}
+    with progress_bar(list(missing.values())):
+        joblib.Parallel(n_jobs=jobs or os.cpu_count())(
+            joblib.delayed(compute)(run, os.getpid()) for run in missing.values()
+        )
+    results = [load(run) for run in runs]
+    if any(result is None for result in results):
+        raise OSError(f"results vanished from {cache_folder() / 'runs'} as soon as they were written")
+    return [result for result in results if result is not None]
+
+
+def compute(run: Run, parent: int) -> None:
+    """Carry out a run in one thread and store its result; continues from the run's checkpoint if there is one.
+
+    ``parent`` is the process that asked for it; a worker process ends with it.
+    """
+    if os.getpid() != parent:
+        threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        checkpoint, done = run.folder / "checkpoint", run.folder / EPOCHS_DONE
+        model, history = training.fit(
+            run.task, run.training, run.seed, checkpoint, after_epoch=lambda epochs: atomic_write(done, str(epochs))
+        )
+        store(run, model, training.evaluate(model, run.task.test), history)
+        checkpoint.unlink(missing_ok=True)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def end_with(parent: int) -> None:
+    """End this process at once when its parent is gone."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+@contextmanager
+def progress_bar(runs: Sequence[Run]) -> Iterator[None]:
+    """A bar over the epochs of all runs, naming those at work; it reads their folders twice a second."""
+    total = sum(run.training.epochs for run in runs)
+    with tqdm(total=total, unit="epoch", disable=not runs, leave=False, mininterval=2) as bar:
+        finished = threading.Event()
+
+        def follow() -> None:
+            resumed = None
+            while not finished.wait(0.5):
+                epochs = {run.label: epochs_done(run) for run in runs}
+                at_work = [run.label for run in runs if 0 <= epochs[run.label] < run.training.epochs]
+                done = sum(max(count, 0) for count in epochs.values())
+                if resumed is None:
+                    resumed = bar.initial = done  # epochs of an earlier session say nothing about the speed of this one
+                bar.n = done
+                bar.set_description(", ".join(at_work))
+
+        follower = threading.Thread(target=follow, daemon=True)
+        follower.start()
+        try:
+            yield
+        finally:
+            finished.set()
+            follower.join()
+
+
+def epochs_done(run: Run) -> int:
+    """How many epochs of a run are done; −1 if it has not started."""
+    try:
+        return int((run.folder / EPOCHS_DONE).read_text())
+    except FileNotFoundError:
+        return -1
+
+
+def store(run: Run, model: nn.Module, test: dict[str, float], history: training.History) -> None:
+    weights = safetensors.torch.save({name: value.contiguous() for name, value in model.state_dict().items()})
+    atomic_write(run.folder / "weights.safetensors", weights)
+    result = {"test": test, "history": history, "weights": hashlib.sha256(weights).hexdigest()}
+    # Last: where result.json is, the run is complete.
+    write_json(run.folder / "result.json", {"result": result, "checksum": checksum(result)})
+
+
+def checksum(result: dict) -> str:
+    return hashlib.sha256(json.dumps(result, sort_keys=True).encode()).hexdigest()
+
+
+def load(run: Run) -> Result | None:
+    """The stored result of a run, or None; a damaged one is removed with a warning."""
+    path = run.folder / "result.json"
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        result = content["result"]
+        weights = (run.folder / "weights.safetensors").read_bytes()
+        sound = content["checksum"] == checksum(result) and result["weights"] == hashlib.sha256(weights).hexdigest()
+    except (ValueError, KeyError, TypeError, FileNotFoundError):
+        sound = False
+    if not sound:
+        warnings.warn(f"{run.folder} ({run.label}) is damaged: the run is computed again", stacklevel=2)
+        path.unlink(missing_ok=True)
+        return None
+    return Result(run, result["test"], result["history"])

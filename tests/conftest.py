@@ -1,0 +1,146 @@
+"""What several test files share: a tiny project with two notebooks, laid out like this one; nbval."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY_MODULES = ("outputs", "claims", "fingerprint", "machine", "report", "runner", "pipeline")
+
+PARAMETERS = 'values = [1.0, 2.0, 3.0]\nthreshold = 0.5\nlabel = "a"\nseeds = 2'
+EXPERIMENT = """
+import sys
+from cclib import claims, outputs
+from cclib.tiny import double
+print("\\r50 %\\r100 %", file=sys.stderr)
+figures = outputs.folder() / "figures"
+figures.mkdir()
+(figures / "tiny.svg").write_text(f"<svg>{label}</svg>");
+""".strip()
+MARKED = '# NBVAL_CHECK_OUTPUT\nprint("doubled:", double(2))'
+JUDGEMENT = """
+row = claims.row(claim="C1", notebook="{name}", statement="Tiny things double.", quantity="double of tiny",
+                 unit="px", interval=claims.interval([double(value) for value in values]),
+                 threshold=threshold, better="higher", baseline="single: 2 px")
+claims.write([row])
+outputs.record_machine(seconds_per_epoch=0.25)
+""".strip()
+
+
+def write_notebook(path: Path, *cells: str, parameters: str = PARAMETERS) -> None:
+    """A source notebook: a heading, the parameters cell, then `cells`."""
+    tagged = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
+    code = [tagged, *(nbformat.v4.new_code_cell(source) for source in cells)]
+    for number, cell in enumerate(code):
+        cell.id = f"cell-{number}"
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=code, metadata={"kernelspec": kernel})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+
+
+def reparameterised(executed: Path, copy: Path, parameters: dict) -> Path:
+    """A copy of an executed notebook, outputs included, that will run with other parameters."""
+    # As nodes, since papermill reads braces in a path as parameters of it.
+    notebook = nbformat.read(executed, as_version=4)
+    prepared = papermill.execute_notebook(notebook, None, parameters, prepare_only=True)
+    nbformat.write(prepared, copy)
+    return copy
+
+
+def check_outputs(notebook: Path, root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a notebook under nbval: every cell must run, and marked cells must print what they hold."""
+    options = ["-q", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider", "-c", os.devnull]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "--rootdir", notebook.parent, notebook],
+        cwd=notebook.parent,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(root),
+            "CCLIB_OUTPUT": str(notebook.parent / "output"),
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class Project:
+    """A tiny project in a folder of its own, whose commands run as a user's would."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "cclib").mkdir(parents=True)
+        for module in TINY_MODULES:
+            shutil.copy(ROOT / "cclib" / f"{module}.py", root / "cclib")
+        self.write("cclib/__init__.py", "")
+        self.write("cclib/tiny.py", "def double(value):\n    return 2 * value\n")
+        shutil.copy(ROOT / "requirements.txt", root)
+        shutil.copy(ROOT / "params.yaml", root)
+        shutil.copytree(ROOT / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache", "*.local"))
+        for name in (".dvcignore", ".gitattributes", ".gitignore"):
+            shutil.copy(ROOT / name, root)
+        self.write("data/SHA256SUMS", "")
+        self.names = ["01-tiny", "02-small"]
+        for name in self.names:
+            self.notebook(name)
+        section = {"values": [1.0, 2.0, 3.0], "threshold": 0.5, "label": "b", "seeds": 3}
+        for profile in ("default", "smoke"):
+            self.profile(profile, dict.fromkeys(self.names, section))
+        stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+        stages["stages"]["notebook"]["foreach"] = self.names
+        stages["stages"]["claims"]["deps"] = [f"results/{name}/metrics.json" for name in self.names]
+        self.write("dvc.yaml", yaml.safe_dump(stages))
+
+    def write(self, path: str, text: str) -> None:
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_text(text, encoding="utf-8")
+
+    def notebook(self, name: str, *extra: str, parameters: str = PARAMETERS) -> None:
+        cells = (EXPERIMENT, MARKED, *extra, JUDGEMENT.format(name=name))
+        write_notebook(self.root / "notebooks" / f"{name}.ipynb", *cells, parameters=parameters)
+
+    def profile(self, profile: str, content: dict) -> None:
+        self.write(f"profiles/{profile}.yaml", yaml.safe_dump(content))
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", *arguments]
+
+    def environment(self) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "GIT_CONFIG_GLOBAL": os.devnull}
+
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`python -m` with these arguments, in the project."""
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.root,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    def contents(self, folder: str = "results") -> dict[str, bytes]:
+        """All files below a folder and their bytes, but for machine.json, which may differ."""
+        paths = (path for path in (self.root / folder).rglob("*") if path.is_file())
+        return {str(path.relative_to(self.root)): path.read_bytes() for path in paths if path.name != "machine.json"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take minutes first, so that the two processes of `make test` end together."""
+    items.sort(key=lambda item: item.path.stem not in ("test_notebooks", "test_pipeline"))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A tiny project in a folder whose name has spaces and braces."""
+    return Project(tmp_path / "a {b} c")

@@ -1,0 +1,259 @@
+"""The continuous functions: their values, symmetries and initialisation, and the classical ones as resizers.
+
+The classical filters are held against torch's and resize-right's resizers. How a layer sums taps is tested in
+test_functional.py.
+"""
+
+import math
+import warnings
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cclib import CCConv2d, cc_conv2d
+from cclib.filters import ClassicalFilter, MLPFilter, SplineFilter, make
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # its docstrings are not ours to mend
+    import resize_right
+    from resize_right import interp_methods
+
+torch.set_num_threads(1)  # the tensors are tiny: on a busy machine a second thread costs many times what it gives
+PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=60)
+CLASSICAL = ("linear", "cubic", "lanczos3", "box")
+LEARNED = ("siren", "silu", "fourier", "spline")
+
+
+def line(*offsets: float) -> torch.Tensor:
+    """Offsets along the horizontal axis."""
+    return torch.tensor([(0.0, offset) for offset in offsets], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("linear", {0: 1, 0.25: 0.75, -0.5: 0.5, 1: 0, 1.5: 0}),
+        ("cubic", {0: 1, 0.5: 0.5625, 1: 0, -1.5: -0.0625, 2: 0, 2.5: 0}),
+        ("lanczos3", {0: 1, 0.5: 6 / math.pi**2, 1: 0, 2: 0, -1.5: -4 / (3 * math.pi**2), 3: 0, 3.5: 0}),
+        ("box", {0: 1, 0.4: 1, 0.5: 0.5, -0.5: 0.5, 0.6: 0}),
+    ],
+)
+def test_values_of_the_classical_kernels(kind, values):
+    weights = ClassicalFilter(kind, 2)(line(*values))
+    assert weights.shape == (len(values), 2, 1)
+    expected = torch.tensor(list(values.values()), dtype=torch.float64)
+    torch.testing.assert_close(weights[:, 0, 0], expected, rtol=0, atol=1e-15)
+    torch.testing.assert_close(weights[:, 1, 0], expected, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", CLASSICAL)
+def test_a_classical_kernel_is_a_product_over_the_axes(kind):
+    filter = ClassicalFilter(kind, 1)
+    weight = filter(torch.tensor([0.3, -0.4], dtype=torch.float64))
+    torch.testing.assert_close(weight.squeeze(), filter(line(0.3, 0.4)).prod(), rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["linear", "cubic", "box"])
+def test_unit_translates_of_an_interpolation_kernel_sum_to_one(kind):
+    for offset in (0.0, 0.2, 0.5, 0.9):
+        taps = line(*(offset + tap for tap in range(-4, 4)))
+        assert ClassicalFilter(kind, 1)(taps).sum().item() == pytest.approx(1, abs=1e-14)
+
+
+@pytest.mark.parametrize("kind", LEARNED)
+def test_the_window_makes_a_filter_vanish_at_the_edge_of_its_support(kind):
+    torch.manual_seed(0)
+    filter = make(kind, 2, 3, (4, 2), groups=1, window=True).double()
+    edge = torch.tensor([(2.0, 0.3), (-2.0, 0.3), (0.4, 1.0), (0.4, -1.0), (2.0, 1.0)], dtype=torch.float64)
+    assert filter(edge).abs().max() < 1e-30  # the square of a cosine that is zero to rounding
+    assert filter(edge * 0.9).abs().min() > 1e-12
+    assert make(kind, 2, 3, (4, 2), groups=1, window=False).double()(edge).abs().min() > 1e-12
+
+
+@pytest.mark.parametrize("kind", LEARNED)
+def test_a_filter_is_the_sum_of_its_functions_times_its_matrices(kind):
+    filter = make(kind, 4, 6, 3, groups=2, window=True).double()
+    offsets = torch.rand(2, 5, 2, dtype=torch.float64) * 3 - 1.5
+    weights = filter(offsets)
+    assert weights.shape == (2, 5, 6, 2)
+    functions, matrices = filter.basis(offsets), filter.coefficients()
+    expected = sum(functions[1, 3, h] * matrices[h] for h in range(len(matrices)))
+    torch.testing.assert_close(weights[1, 3], expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", LEARNED)
+def test_a_learned_filter_is_continuous_and_learned(kind):
+    torch.manual_seed(0)
+    filter = make(kind, 2, 3, 3, groups=1, window=True).double()
+    offsets = torch.rand(20, 2, dtype=torch.float64) * 3 - 1.5
+    change = filter(offsets + 1e-6) - filter(offsets)
+    assert 0 < change.abs().max() < 1e-3
+    filter(offsets).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in filter.parameters())
+
+
+@pytest.mark.parametrize("kind", [*CLASSICAL, *LEARNED])
+@pytest.mark.parametrize("window", [False, True])
+def test_the_mass_of_a_filter_is_one(kind, window):
+    if kind in CLASSICAL:
+        filter = ClassicalFilter(kind, 1)
+    else:
+        filter = make(kind, 2, 3, (4, 3), groups=1, window=window).double()
+    axes = [(torch.arange(256, dtype=torch.float64) + 0.5) / 256 - 0.5] * 2
+    sides = [float(side) for side in filter.support]
+    offsets = torch.stack(torch.meshgrid(axes[0] * sides[0], axes[1] * sides[1], indexing="ij"), -1)
+    integral = filter.mass(offsets).mean().item() * math.prod(sides)
+    assert integral == pytest.approx(1, abs=0.02 if kind == "lanczos3" else 1e-4)  # lanczos3's own integral is 0.997
+
+
+def test_a_spline_passes_through_its_control_points():
+    torch.manual_seed(0)
+    filter = SplineFilter(2, 3, (2, Fraction(3, 2)), spacing=(1, 0.5)).double()
+    nodes = torch.tensor([[(v, h) for h in (-0.5, 0.0, 0.5)] for v in (-0.5, 0.5)], dtype=torch.float64)
+    torch.testing.assert_close(filter(nodes).flatten(0, 1), filter.weight.detach(), rtol=0, atol=1e-14)
+
+
+def output_variance(kind: str, kernel_size: int, window: bool, scale: object, start: object = None) -> float:
+    """Of layers with white input of variance one, averaged over seeds."""
+    found = []
+    for seed in range(8):
+        torch.manual_seed(seed)
+        layer = CCConv2d(16, 32, kernel_size, bias=False, filter=kind, window=window, padding_mode="circular")
+        with torch.no_grad():
+            found.append(layer(torch.randn(2, 16, 24, 24), scale=scale, start=start).var().item())
+    return float(np.mean(found))
+
+
+# Averaged over many sub-pixel offsets the variance is that of He et al.: 2 for every fan-in. Over 8 seeds the mean has
+# a standard error of about 0.03. From this start no pixel falls on the edge of a filter without window, where closing
+# both edges adds a tap.
+@pytest.mark.parametrize("scale", [(Fraction(9, 7), Fraction(11, 7)), (Fraction(5, 7), Fraction(11, 13))])
+@pytest.mark.parametrize("window", [False, True])
+@pytest.mark.parametrize("kernel_size", [3, 4])
+@pytest.mark.parametrize("kind", LEARNED)
+def test_initial_output_variance_is_that_of_he(kind, kernel_size, window, scale):
+    assert output_variance(kind, kernel_size, window, scale, start=(0.13, 0.29)) == pytest.approx(2, rel=0.08)
+
+
+# At scale 1 and 1 / 2 all outputs have the same offsets, and the average over the support is met only roughly: with a
+# kernel of 3 the energy of the taper at its taps is 1.2 times (scale 1) or 0.85 times (1 / 2) the average.
+@pytest.mark.parametrize("scale", [1, Fraction(1, 2), Fraction(3, 4), 2])
+@pytest.mark.parametrize("kernel_size", [3, 4])
+def test_the_default_filter_has_nearly_that_variance_at_every_scale(kernel_size, scale):
+    assert output_variance("siren", kernel_size, True, scale) == pytest.approx(2, rel=0.3)
+
+
+def interior(axis_in: int, axis_out: int, support: int) -> slice:
+    """The outputs whose stretched window lies inside the image."""
+    step = axis_in / axis_out
+    margin = math.ceil((support / 2 * max(step, 1) + 1) / step)
+    return slice(margin, axis_out - margin)
+
+
+# torch's antialiased bicubic has a = −1/2, as ours; its windows end at the border, so only the interior is equal.
+@pytest.mark.parametrize(("kind", "mode", "support"), [("linear", "bilinear", 2), ("cubic", "bicubic", 4)])
+@pytest.mark.parametrize(
+    "size", [(12, 16), (17, 23), (24, 32), (30, 41), (48, 64), (13, 55), (61, 15), (19, 32), (24, 7)]
+)
+def test_equal_to_torch_antialiased_interpolation(kind, mode, support, size):
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 24, 32, dtype=torch.float64)
+    y = cc_conv2d(x, ClassicalFilter(kind, 3), size=size, stretch=True, groups=3, padding_mode="replicate")
+    expected = F.interpolate(x, size=size, mode=mode, antialias=True)
+    rows, columns = interior(24, size[0], support), interior(32, size[1], support)
+    y, expected = y[..., rows, columns], expected[..., rows, columns]
+    assert y.numel() > 0
+    torch.testing.assert_close(y, expected, rtol=0, atol=1e-12)
+
+
+def equal_to_resize_right(kind, scale, size, padding_mode, tolerance):
+    generator = np.random.default_rng(0)
+    image = generator.standard_normal((14, 18))
+    mode = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}[padding_mode]
+    method = getattr(interp_methods, kind)
+    expected = resize_right.resize(image, list(scale), size, interp_method=method, pad_mode=mode)
+    x = torch.from_numpy(image)[None]
+    y = cc_conv2d(x, ClassicalFilter(kind, 1), scale=scale, size=size, stretch=True, padding_mode=padding_mode)
+    torch.testing.assert_close(y[0], torch.from_numpy(expected), rtol=0, atol=tolerance)
+
+
+# lanczos3 of resize-right adds float32's epsilon, 1.2e-7, above and below its fraction; its weights err by as much.
+@pytest.mark.parametrize(("kind", "tolerance"), [("linear", 1e-12), ("cubic", 1e-12), ("lanczos3", 3e-6)])
+@pytest.mark.parametrize("padding_mode", ["zeros", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("scale", [(0.5, 0.5), (0.75, 0.6), (0.9, 1.3), (2, 3), (1.7, 0.45), (math.sqrt(0.5), 1.1)])
+def test_equal_to_resize_right(kind, tolerance, padding_mode, scale):
+    equal_to_resize_right(kind, scale, None, padding_mode, tolerance)
+
+
+@pytest.mark.parametrize("kind", ["linear", "cubic"])
+def test_equal_to_resize_right_with_scale_and_size(kind):
+    equal_to_resize_right(kind, (0.6, 1.4), (9, 26), "replicate", 1e-12)
+
+
+# The box of resize-right is two pixels wide and relies on its window to cut it, which is a box only where the window
+# is a whole number of pixels wide and no pixel lies on its edge.
+@pytest.mark.parametrize("scale", [(0.5, 0.5), (3, 5), (0.5, 3)])
+def test_box_equal_to_resize_right(scale):
+    equal_to_resize_right("box", scale, None, "replicate", 1e-12)
+
+
+@given(st.fractions(Fraction(1, 4), 3, max_denominator=9), st.sampled_from(CLASSICAL), st.integers(1, 9))
+@PROPERTY
+def test_a_classical_resizer_keeps_a_constant_image(scale, kind, n):
+    x = torch.full((1, 1, n, 5), 3.0, dtype=torch.float64)
+    y = cc_conv2d(x, ClassicalFilter(kind, 1), scale=(scale, 0.7), stretch=True, padding_mode="replicate")
+    torch.testing.assert_close(y, torch.full_like(y, 3.0), rtol=1e-12, atol=0)
+
+
+MAKERS = {"MLPFilter": MLPFilter, "SplineFilter": SplineFilter}
+
+
+@pytest.mark.parametrize("maker", MAKERS.values(), ids=MAKERS)
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ((0, 2, 3), ValueError, "in_channels must be at least 1, got 0"),
+        ((2, -1, 3), ValueError, "out_channels must be at least 1, got -1"),
+        ((2, 2.5, 3), TypeError, r"out_channels must be an integer, got 2\.5"),
+        ((2, 2, 0), ValueError, "must be greater than 0"),
+        ((2, 2, (3, -3)), ValueError, "must be greater than 0"),
+        ((2, 2, math.nan), ValueError, "kernel_size must be finite, got nan"),
+        ((2, 2, "3"), TypeError, "kernel_size must be a number, got '3'"),
+        ((2, 2, True), TypeError, "kernel_size must be a number, got True"),
+        ((2, 2, (3, 3, 3)), ValueError, "kernel_size must be a number or a pair"),
+    ],
+)
+def test_wrong_learned_filters(maker, arguments, error, words):
+    with pytest.raises(error, match=words):
+        maker(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "words"),
+    [
+        (lambda: MLPFilter(4, 6, 3, groups=4), ValueError, "groups=4 must divide in_channels=4 and out_channels=6"),
+        (lambda: MLPFilter(4, 6, 3, groups=0), ValueError, "groups must be at least 1, got 0"),
+        (lambda: MLPFilter(2, 2, 3, features=0), ValueError, "features must be at least 1, got 0"),
+        (lambda: MLPFilter(2, 2, 3, features=2.5), TypeError, r"features must be an integer, got 2\.5"),
+        (lambda: MLPFilter(2, 2, 3, hidden=0), ValueError, "hidden must be at least 1, got 0"),
+        (lambda: MLPFilter(2, 2, 3, trunk="relu"), ValueError, "trunk must be one of siren, .*, got 'relu'"),
+        (lambda: MLPFilter(2, 2, 3, trunk="fourier", hidden=3), ValueError, "hidden must be even.*got 3"),
+        (lambda: MLPFilter(2, 2, 3, frequency=math.nan), ValueError, "frequency must be finite, got nan"),
+        (lambda: MLPFilter(2, 2, 3, frequency="4"), TypeError, "frequency must be a number, got '4'"),
+        (lambda: SplineFilter(2, 2, 3, spacing=2), ValueError, "spacing=2 must divide kernel_size=3"),
+        (lambda: SplineFilter(2, 2, 3, spacing=0), ValueError, "spacing must be greater than 0, got 0"),
+        (lambda: SplineFilter(2, 2, 3, spacing=(1, 1, 1)), ValueError, "spacing must be a number or a pair"),
+        (lambda: ClassicalFilter("bicubic", 2), ValueError, "kind must be one of linear, .*, got 'bicubic'"),
+        (lambda: ClassicalFilter("cubic", 0), ValueError, "channels must be at least 1, got 0"),
+        (lambda: make("relu", 2, 2, 3, groups=1, window=True), ValueError, "filter must be .* got 'relu'"),
+        (lambda: make("box", 2, 4, 3, groups=2, window=True), ValueError, "out_channels=4 and groups=2 must be equal"),
+    ],
+)
+def test_wrong_options(build, error, words):
+    with pytest.raises(error, match=words):
+        build()

@@ -1,0 +1,666 @@
+"""cc_conv2d: every implementation against slow loops, its symmetries, gradients and types, and how ``auto`` chooses.
+
+The slow loops share with cclib only the filter's own values. Discrete layers are in test_layers.py, classical
+resizers in test_filters.py.
+"""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from cclib import CCConv2d, cc_conv2d, explain
+from cclib.filters import ClassicalFilter, Filter, MLPFilter, SplineFilter, make
+from cclib.functional import IMPLEMENTATIONS, PADDING_MODES
+from cclib.functional.choice import MEMORY_LIMIT
+
+torch.set_num_threads(1)  # the tensors are tiny: on a busy machine a second thread costs many times what it gives
+PROPERTY = settings(derandomize=True, deadline=None, database=None)
+every_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+
+
+class Calls(TorchDispatchMode):
+    """Counts the convolutions that run inside, and the bytes of the largest tensor that is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolutions = self.largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.convolutions += func is torch.ops.aten.convolution.default
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(tensor, torch.Tensor):
+                self.largest = max(self.largest, tensor.untyped_storage().nbytes())
+        return result
+
+
+# ---------------------------------------------------------------------------------------------- the slow way
+
+
+def slow_axis(n_in, scale, size, start):
+    """The position of every output, and the scale, as fractions."""
+    if scale is None:
+        scale = Fraction(size, n_in) if size is not None else Fraction(1)
+    scale = Fraction(scale)
+    n_out = size if size is not None else -((-n_in * scale.numerator) // scale.denominator)
+    if start is None:
+        start = Fraction(n_in - 1, 2) - Fraction(n_out - 1, 2) / scale
+    return [Fraction(start) + o / scale for o in range(n_out)], scale
+
+
+def slow_taps(position, scale, support, vanishes, stretch):
+    """(tap, offset at which the filter is read) of one output."""
+    shrink = scale if stretch and scale < 1 else Fraction(1)
+    reach = support / 2 / shrink
+    near = range(math.floor(position - reach) - 2, math.ceil(position + reach) + 3)
+    inside = (lambda d: d < reach) if vanishes else (lambda d: d <= reach)
+    return [(q, float(shrink * (q - position))) for q in near if inside(abs(q - position))]
+
+
+def slow_pixel(q, n, padding_mode):
+    """The pixel that stands for index q, or None for a zero."""
+    if padding_mode == "zeros":
+        return q if 0 <= q < n else None
+    if padding_mode == "replicate":
+        return 0 if q < 0 else n - 1 if q >= n else q
+    if padding_mode == "circular":
+        while q < 0:
+            q += n
+        while q >= n:
+            q -= n
+        return q
+    return -q if q < 0 else 2 * (n - 1) - q if q >= n else q
+
+
+def slow_convolution(x, filter, bias, scale, size, start, groups, padding_mode, stretch):
+    """The definition of the layer, tap by tap; scale, size and start are pairs of exact numbers or None."""
+    geometry = [slow_axis(n, *one) for n, *one in zip(x.shape[-2:], scale, size, start, strict=True)]
+    windows = [
+        [slow_taps(position, ratio, support, filter.vanishes, stretch) for position in positions]
+        for (positions, ratio), support in zip(geometry, filter.support, strict=True)
+    ]
+    out_channels = filter.coefficients().shape[1]
+    pixels = x.unflatten(1, (groups, 1, -1)).numpy()  # (batch, group, 1, in / groups, height, width)
+    y = np.zeros((len(x), groups, out_channels // groups, len(windows[0]), len(windows[1])))
+    for i, rows in enumerate(windows[0]):
+        for j, columns in enumerate(windows[1]):
+            read = [(p, q, (v, h)) for p, v in rows for q, h in columns]
+            if not read:
+                continue
+            offsets = torch.tensor([offset for *_, offset in read], dtype=x.dtype)
+            weights = filter(offsets)
+            if stretch:
+                weights = weights / filter.mass(offsets).sum()
+            for (p, q, _), weight in zip(read, weights.unflatten(1, (groups, -1)).detach().numpy(), strict=True):
+                row, column = slow_pixel(p, x.shape[2], padding_mode), slow_pixel(q, x.shape[3], padding_mode)
+                if row is not None and column is not None:
+                    y[..., i, j] += (pixels[..., row, column] * weight).sum(-1)
+    y = torch.from_numpy(y).flatten(1, 2)
+    return y if bias is None else y + bias[:, None, None]
+
+
+scales = st.one_of(
+    st.fractions(Fraction(1, 4), 3, max_denominator=8),
+    st.sampled_from([math.sqrt(0.5), math.sqrt(2), math.pi / 3, 0.5, 1.0, 1.5]),
+)
+starts = st.one_of(st.none(), st.fractions(-3, 8, max_denominator=6), st.just(math.sqrt(3)))
+supports = st.sampled_from([1, 2, 3, 4, Fraction(5, 2), Fraction(1, 3)])
+
+
+@st.composite
+def axes(draw):
+    """Input size, scale, size and start of one axis: scale, size, both or neither are given."""
+    return (
+        draw(st.integers(1, 6)),
+        draw(st.none() | scales),
+        draw(st.none() | st.integers(1, 7)),
+        draw(starts),
+    )
+
+
+@st.composite
+def some_filters(draw):
+    """A filter and its groups."""
+    kind = draw(st.sampled_from(["siren", "silu", "fourier", "spline", "linear", "cubic", "lanczos3", "box"]))
+    torch.manual_seed(draw(st.integers(0, 9)))
+    if kind in ("linear", "cubic", "lanczos3", "box"):
+        groups = draw(st.integers(1, 3))
+        return ClassicalFilter(kind, groups), groups
+    groups, inside, outside = (draw(st.sampled_from(n)) for n in ((1, 2, 3), (1, 2), (1, 2)))
+    window, support = draw(st.booleans()), (draw(supports), draw(supports))
+    if kind == "spline":
+        sides = tuple(math.ceil(side) for side in support)
+        filter = SplineFilter(groups * inside, groups * outside, sides, groups=groups, spacing=(1, 0.5), window=window)
+    else:
+        filter = MLPFilter(groups * inside, groups * outside, support, groups=groups, trunk=kind, window=window)
+    return filter.double(), groups
+
+
+@given(some_filters(), axes(), axes(), st.integers(1, 2), st.sampled_from(PADDING_MODES), st.booleans(), st.booleans())
+@settings(PROPERTY, max_examples=300)
+def test_every_implementation_equals_the_slow_loops(filter, vertical, horizontal, batch, padding_mode, stretch, biased):
+    filter, groups = filter
+    out_channels, in_per_group = filter.coefficients().shape[1:]
+    (height, width), *geometry = zip(vertical, horizontal, strict=True)
+    x = torch.randn(batch, in_per_group * groups, height, width, dtype=torch.float64)
+    bias = torch.randn(out_channels, dtype=torch.float64) if biased else None
+    arguments = dict(zip(("scale", "size", "start"), geometry, strict=True))
+    arguments |= {"groups": groups, "padding_mode": padding_mode, "stretch": stretch}
+    if padding_mode == "reflect" and too_wide(filter, (height, width), stretch, *geometry):
+        for implementation in (*IMPLEMENTATIONS, "auto"):
+            with pytest.raises(ValueError, match=r"padding_mode 'reflect' allows a pad of at most \d+ on \d+ pixels"):
+                cc_conv2d(x, filter, bias, **arguments, implementation=implementation)
+        return
+    expected = slow_convolution(x, filter, bias, **arguments)
+    found = {name: cc_conv2d(x, filter, bias, **arguments, implementation=name) for name in IMPLEMENTATIONS}
+    magnitude = expected.abs().max().clamp_min(1)
+    for name, y in found.items():
+        for other in (expected, found["reference"]):
+            torch.testing.assert_close(y / magnitude, other / magnitude, rtol=0, atol=1e-10, msg=name)
+    automatic = cc_conv2d(x, filter, bias, **arguments)
+    assert any(torch.equal(automatic, y) for y in found.values())
+
+
+def too_wide(filter, shape, stretch, scale, size, start):
+    """Whether any output reads further out than a reflection reaches."""
+    read = {}
+    for axis, n in enumerate(shape):
+        positions, ratio = slow_axis(n, scale[axis], size[axis], start[axis])
+        taps = [slow_taps(u, ratio, filter.support[axis], filter.vanishes, stretch) for u in positions]
+        read[axis] = [q for one in taps for q, _ in one]
+    return any(q < 1 - n or q > 2 * (n - 1) for axis, n in enumerate(shape) for q in read[axis])
+
+
+def test_a_value_worked_out_by_hand():
+    # Outputs fall at 0.5 and 2.5; the stretched tent reads 0 … 2 about 0.5 with weights 3, 3, 1 and −1 with weight 1.
+    x = torch.tensor([0.0, 8.0, 16.0, 24.0]).reshape(1, 1, 4)
+    y = cc_conv2d(x, ClassicalFilter("linear", 1), size=(1, 2), stretch=True, padding_mode="replicate")
+    assert y.tolist() == [[[5.0, 19.0]]]
+    zeros = cc_conv2d(x, ClassicalFilter("linear", 1), size=(1, 2), stretch=True)
+    assert zeros.tolist() == [[[5.0, 16.0]]]
+
+
+# ---------------------------------------------------------------------------------------------- symmetries
+
+
+class Flipped(Filter):
+    """A filter read from the other side, vertically, horizontally or both."""
+
+    def __init__(self, filter: Filter, dims: tuple[int, ...]) -> None:
+        super().__init__(filter.support, filter.vanishes)
+        self.filter = filter
+        self.signs = [-1.0 if dim in dims else 1.0 for dim in (-2, -1)]
+
+    def basis(self, offsets):
+        return self.filter.basis(offsets * offsets.new_tensor(self.signs))
+
+    def mass(self, offsets):
+        return self.filter.mass(offsets * offsets.new_tensor(self.signs))
+
+    def coefficients(self):
+        return self.filter.coefficients()
+
+
+# Kernel 3 at scale 3/4, 2 at 1 and 4 at 1/2 put an edge of the window on pixel centres.
+@every_implementation
+@pytest.mark.parametrize("dims", [(-1,), (-2,), (-2, -1)])
+@pytest.mark.parametrize("window", [False, True])
+@pytest.mark.parametrize("stretch", [False, True])
+@pytest.mark.parametrize(
+    ("kernel_size", "scale"), [(3, 0.75), (2, 1), (4, 0.5), (3, (0.75, 0.6)), (Fraction(8, 3), Fraction(9, 8))]
+)
+def test_flip_the_input_and_the_output_flips(implementation, dims, window, stretch, kernel_size, scale):
+    torch.manual_seed(0)
+    filter = MLPFilter(2, 3, kernel_size, window=window).double()
+    for height, width in ((8, 7), (9, 12)):
+        x = torch.randn(1, 2, height, width, dtype=torch.float64)
+        arguments = {"scale": scale, "stretch": stretch, "implementation": implementation}
+        y = cc_conv2d(x, filter, **arguments)
+        flipped = cc_conv2d(x.flip(dims), Flipped(filter, dims), **arguments)
+        torch.testing.assert_close(flipped.flip(dims), y, rtol=0, atol=1e-12)
+
+
+def wave(shape, frequencies, shift=(0.0, 0.0)):
+    """A sum of random real waves, periodic on the image, sampled ``shift`` pixels later."""
+    generator = torch.Generator().manual_seed(0)
+    axes = [2 * math.pi * (torch.arange(n, dtype=torch.float64) - s) / n for n, s in zip(shape, shift, strict=True)]
+    total = torch.zeros(shape, dtype=torch.float64)
+    for v in frequencies[0]:
+        for h in frequencies[1]:
+            amplitude, phase = torch.randn(2, generator=generator, dtype=torch.float64)
+            total += amplitude * torch.cos(v * axes[0][:, None] + h * axes[1] + phase)
+    return total[None, None]
+
+
+@every_implementation
+@pytest.mark.parametrize("filter", ["siren", "spline"])
+@pytest.mark.parametrize("window", [False, True])
+def test_start_follows_an_integer_shift_exactly(implementation, filter, window):
+    torch.manual_seed(0)
+    layer = CCConv2d(2, 3, 3, filter=filter, window=window, padding_mode="circular", implementation=implementation)
+    x = torch.randn(1, 2, 9, 8, dtype=torch.float64)
+    y = layer.double()(x, scale=(0.75, 1.3), start=(0.2, -0.7))
+    for shift in ((1, 0), (0, 3), (-2, 5)):
+        moved = layer(
+            x.roll(shift, (-2, -1)),
+            scale=(0.75, 1.3),
+            start=(Fraction(1, 5) + shift[0], Fraction(-7, 10) + shift[1]),
+            size=y.shape[-2:],
+        )
+        torch.testing.assert_close(moved, y, rtol=0, atol=1e-13)
+
+
+class Hann(Filter):
+    """A raised cosine of 4 × 4 pixels. Its Fourier transform is zero at 2/4, 3/4, 4/4, … of a cycle per pixel."""
+
+    def __init__(self) -> None:
+        super().__init__((Fraction(4), Fraction(4)), vanishes=True)
+
+    def basis(self, offsets):
+        return torch.cos(math.pi / 4 * offsets).square().prod(-1, keepdim=True)
+
+    def coefficients(self):
+        return torch.tensor([1.0, -0.4], dtype=torch.float64).reshape(1, 2, 1)
+
+
+# Sampling the filter at the pixels adds to its transform at a frequency f the values at f ± 1, f ± 2, …; moving by s
+# turns each of those by s cycles, so that only they can tell where the pixels are. For f = 0 and ± 1/4 the Hann filter
+# has zeros there: no error but rounding, for any real shift.
+@every_implementation
+@pytest.mark.parametrize("shift", [(0.3, -1.7), (1 / math.sqrt(2), 0.01), (0.5, 2.5)])
+@pytest.mark.parametrize("scale", [0.75, (1.4, 0.5), 1 / math.sqrt(3)])
+def test_start_follows_a_sub_pixel_shift_of_a_band_limited_image(implementation, shift, scale):
+    filter, start, size = Hann(), (0.2, -0.7), (9, 11)
+    arguments = {"scale": scale, "size": size, "padding_mode": "circular", "implementation": implementation}
+    frequencies = ((0, 4), (-4, 0, 4))  # per 16 pixels
+    y = cc_conv2d(wave((16, 16), frequencies), filter, start=start, **arguments)
+    moved = wave((16, 16), frequencies, shift)
+    there = tuple(a + s for a, s in zip(start, shift, strict=True))
+    torch.testing.assert_close(cc_conv2d(moved, filter, start=there, **arguments), y, rtol=0, atol=1e-11)
+    assert (cc_conv2d(moved, filter, start=start, **arguments) - y).abs().max() > 1e-2
+
+
+# A learned filter is not band-limited. What the pixels add varies over one pixel by as much as the sums below do, and
+# the error cannot be larger; for a wide windowed filter and slow waves that is a small part of the output.
+def test_a_learned_filter_follows_a_sub_pixel_shift_up_to_what_its_spectrum_lets_through():
+    torch.manual_seed(0)
+    width, frequencies = 32, (1, 2, 3)
+    filter = MLPFilter(1, 1, (1, 8), frequency=4).double()
+    fine = torch.arange(64, dtype=torch.float64) / 64
+    taps = torch.arange(-5, 6, dtype=torch.float64)
+    offsets = taps[:, None] - fine  # (taps, positions within a pixel)
+    weights = filter(torch.stack([torch.zeros_like(offsets), offsets], -1)).detach()[..., 0, 0]
+    weights = torch.where(offsets.abs() < 4, weights, 0.0)
+    bound = 0.0
+    for frequency in frequencies:
+        sampled = (weights * torch.exp(2j * math.pi * frequency * offsets / width)).sum(0)
+        bound += (sampled[:, None] - sampled).abs().max().item()
+
+    def image(shift):
+        q = 2 * math.pi * (torch.arange(width, dtype=torch.float64) - shift) / width
+        return torch.stack([torch.cos(frequency * q) for frequency in frequencies]).sum(0).reshape(1, 1, 1, width)
+
+    def output(shift, start):
+        return cc_conv2d(image(shift), filter, scale=(1, 0.5), start=(0, start), padding_mode="circular").detach()
+
+    y = output(0.0, 0.25)
+    errors = [(output(s, 0.25 + s) - y).abs().max().item() for s in (1 / 64, 0.25, 0.5, 1.75)]
+    assert all(0 < error <= bound for error in errors)
+    assert bound < 0.05 * y.abs().max()
+    assert (output(0.5, 0.25) - y).abs().max() > 3 * bound
+
+
+# ---------------------------------------------------------------------------------------------- gradients and types
+
+GRADIENT_CASES = {
+    "windowed siren, down": ({"filter": "siren"}, {"scale": 0.6}),
+    "stretched fourier": ({"filter": "fourier", "stretch": True}, {"scale": (0.6, 1.5)}),
+    "silu, groups, scale 1": ({"filter": "silu", "groups": 2, "window": False}, {"scale": 1}),
+    "spline, up, circular": ({"filter": "spline", "padding_mode": "circular"}, {"scale": math.sqrt(2)}),
+}
+
+
+@every_implementation
+@pytest.mark.parametrize(("options", "geometry"), GRADIENT_CASES.values(), ids=GRADIENT_CASES)
+def test_first_and_second_derivatives(implementation, options, geometry):
+    torch.manual_seed(0)
+    layer = CCConv2d(2, 2, 2, implementation=implementation, **options)
+    if options["filter"] != "spline":
+        narrow = MLPFilter(
+            2,
+            2,
+            2,
+            groups=layer.groups,
+            trunk=options["filter"],
+            window=options.get("window", True),
+            features=2,
+            hidden=2,
+        )
+        layer.filter = narrow
+    layer.double()
+    names, values = zip(*layer.named_parameters(), strict=True)
+
+    def output(x, *parameters):
+        return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (x,), geometry)
+
+    x = torch.randn(1, 2, 3, 4, dtype=torch.float64, requires_grad=True)
+    assert "bias" in names
+    assert len(names) >= 2
+    assert torch.autograd.gradcheck(output, (x, *values), fast_mode=True)
+    assert torch.autograd.gradgradcheck(output, (x, *values), fast_mode=True)
+
+
+@every_implementation
+@pytest.mark.parametrize("scale", [0.75, 1, 1.5])
+def test_autocast(implementation, scale):
+    torch.manual_seed(0)
+    fast = MLPFilter(4, 6, 3, groups=2, frequency=60)  # 60 times the rounding error of bfloat16 would be seen
+    layer = CCConv2d(4, 6, 3, scale=scale, groups=2, filter=fast, implementation=implementation)
+    x = torch.randn(2, 4, 9, 8)
+    expected = layer(x)
+    for image in (x, x.bfloat16()):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = layer(image)
+        assert y.dtype == torch.bfloat16
+        assert (y - expected).abs().max() < 0.02 * expected.abs().max()
+    y.float().sum().backward()
+    assert all(parameter.grad.dtype == torch.float32 and parameter.grad.any() for parameter in layer.parameters())
+
+
+@every_implementation
+@pytest.mark.parametrize("filter", ["siren", "silu", "fourier", "spline"])
+@pytest.mark.parametrize("stretch", [False, True])
+def test_bfloat16_layers(implementation, filter, stretch):
+    torch.manual_seed(0)
+    layer = CCConv2d(4, 6, 3, scale=0.75, filter=filter, stretch=stretch, implementation=implementation).bfloat16()
+    x = torch.randn(2, 4, 9, 8).bfloat16()
+    y = layer(x)
+    assert y.dtype == torch.bfloat16
+    expected = layer.float()(x.float())  # of the same rounded parameters
+    assert (y - expected).abs().max() < 0.02 * expected.abs().max()
+
+
+@every_implementation
+@pytest.mark.parametrize("filter", ["linear", "box"])
+def test_classical_filters_serve_every_type(implementation, filter):
+    torch.manual_seed(0)
+    x = torch.rand(1, 2, 9, 8, dtype=torch.float64)
+    arguments = {"scale": 0.75, "groups": 2, "stretch": True, "implementation": implementation}
+    expected = cc_conv2d(x, ClassicalFilter(filter, 2), **arguments)
+    for dtype, error in ((torch.float32, 1e-6), (torch.bfloat16, 0.02)):
+        y = cc_conv2d(x.to(dtype), ClassicalFilter(filter, 2), **arguments)
+        assert y.dtype == dtype
+        assert (y - expected).abs().max() < error
+
+
+@every_implementation
+@pytest.mark.parametrize("padding_mode", PADDING_MODES)
+def test_memory_formats_and_unbatched_input(implementation, padding_mode):
+    torch.manual_seed(0)
+    layer = CCConv2d(3, 4, 3, padding_mode=padding_mode, implementation=implementation).double()
+    x = torch.randn(2, 3, 7, 8, dtype=torch.float64)
+    for scale in (1, 0.7, 1.5):
+        y = layer(x, scale=scale)
+        same = [x.to(memory_format=torch.channels_last), x.mT.contiguous().mT, torch.stack([x, x], -1)[..., 1]]
+        assert not any(other.is_contiguous() for other in same)
+        for other in same:
+            torch.testing.assert_close(layer(other, scale=scale), y, rtol=0, atol=1e-13)
+        torch.testing.assert_close(layer(x[1], scale=scale), y[1], rtol=0, atol=1e-13)
+        expanded = layer(x[:1, :1, :1].expand_as(x), scale=scale)
+        torch.testing.assert_close(expanded, layer(x[:1, :1, :1].repeat(2, 3, 7, 1), scale=scale), rtol=0, atol=1e-13)
+        assert layer(x[:0], scale=scale).shape == (0, *y.shape[1:])
+
+
+def test_the_input_is_left_alone():
+    layer = CCConv2d(2, 2, 3)
+    x = torch.randn(1, 2, 6, 6)
+    before = x.clone()
+    layer(x, scale=0.7)
+    assert torch.equal(x, before)
+
+
+# ---------------------------------------------------------------------------------------------- the choice
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "groups", "padding_mode"), [(3, 1, "zeros"), (4, 2, "circular"), ((2, 5), 1, "reflect")]
+)
+def test_at_scale_1_phases_is_one_convolution(kernel_size, groups, padding_mode):
+    filter = MLPFilter(4, 6, kernel_size, groups=groups)
+    for arguments in ({}, {"scale": 1.0}, {"start": (0.3, -0.2)}, {"scale": 0.5}):
+        with Calls() as calls:
+            cc_conv2d(
+                torch.randn(2, 4, 12, 11), filter, groups=groups, padding_mode=padding_mode,
+                implementation="phases", **arguments,
+            )  # fmt: skip
+        assert calls.convolutions == 1
+
+
+def test_phases_makes_a_convolution_for_each_pair_of_phases():
+    with Calls() as calls:
+        cc_conv2d(torch.randn(1, 2, 12, 12), MLPFilter(2, 2, 3), scale=(0.75, 1.5), implementation="phases")
+    assert calls.convolutions == 3 * 3
+    for other in ("reference", "basis"):
+        with Calls() as calls:
+            cc_conv2d(torch.randn(1, 2, 12, 12), MLPFilter(2, 2, 3), scale=(0.75, 1.5), implementation=other)
+        assert calls.convolutions == 0
+
+
+@given(
+    st.integers(1, 32), st.sampled_from([1, 16, 64, 256]), st.tuples(st.integers(1, 160), st.integers(1, 160)),
+    st.sampled_from([2, 4, 7]), scales, st.booleans(),
+)  # fmt: skip
+@settings(PROPERTY, max_examples=80)
+def test_auto_keeps_within_the_memory_limit(batch, channels, shape, kernel_size, scale, stretch):
+    filter = ClassicalFilter("cubic", channels) if stretch else MLPFilter(channels, channels, kernel_size)
+    found = explain((batch, channels, *shape), filter, scale=scale, stretch=stretch)
+    assert {candidate.implementation for candidate in found.candidates} == set(IMPLEMENTATIONS)
+    picked, others = found.candidates[0], found.candidates[1:]
+    assert picked.implementation == found.implementation
+    if any(candidate.bytes <= MEMORY_LIMIT for candidate in found.candidates):
+        assert picked.bytes <= MEMORY_LIMIT
+        assert all(picked.seconds <= other.seconds for other in others if other.bytes <= MEMORY_LIMIT)
+    else:
+        assert all(picked.bytes <= other.bytes for other in others)
+
+
+@pytest.mark.parametrize("scale", [1, 0.75, math.sqrt(0.5), 1.9])
+def test_auto_never_picks_the_reference_where_it_is_large(scale):
+    filter = MLPFilter(32, 32, 4)
+    for shape in ((1, 32, 64, 64), (8, 32, 128, 128), (64, 32, 256, 256)):
+        found = explain(shape, filter, scale=scale)
+        large = {candidate.implementation: candidate.bytes > MEMORY_LIMIT for candidate in found.candidates}
+        assert found.implementation != "reference"
+        assert large["reference"]
+
+
+@pytest.mark.parametrize("scale", [1, 0.75, math.sqrt(0.5)])
+def test_the_counted_bytes_cover_every_temporary_tensor(scale):
+    filter, x = MLPFilter(16, 16, 4), torch.randn(2, 16, 40, 40)
+    output = 2 * 16 * 40 * 40 * 4
+    for candidate in explain(x.shape, filter, scale=scale).candidates:
+        with torch.no_grad(), Calls() as calls:
+            cc_conv2d(x, filter, scale=scale, implementation=candidate.implementation)
+        assert calls.largest <= candidate.bytes + output, candidate.implementation
+
+
+@pytest.mark.parametrize(
+    ("shape", "arguments"),
+    [
+        ((1, 4, 6, 6), {"scale": 1}),
+        ((2, 4, 24, 24), {"scale": 0.75}),
+        ((2, 4, 24, 24), {"scale": math.sqrt(0.5)}),
+        ((1, 4, 12, 12), {"scale": 0.5, "size": (5, 7), "start": (0.1, 2)}),
+        ((1, 4, 20, 12), {"size": (7, 13), "stretch": True}),
+    ],
+)
+def test_auto_runs_what_explain_names(monkeypatch, shape, arguments):
+    ran = []
+    for name, function in list(IMPLEMENTATIONS.items()):
+        monkeypatch.setitem(
+            IMPLEMENTATIONS, name, lambda *a, name=name, function=function: (ran.append(name), function(*a))[1]
+        )
+    filter = MLPFilter(4, 6, 3)
+    y = cc_conv2d(torch.randn(shape), filter, **arguments)
+    found = explain(shape, filter, **arguments)
+    assert ran == [found.implementation]
+    text = str(found)
+    assert repr(found) == text
+    assert text.splitlines()[0].split() == [
+        "implementation",
+        "multiply-adds",
+        "temporary",
+        "MiB",
+        "calls",
+        "estimate",
+        "ms",
+    ]
+    assert [line.split()[0] for line in text.splitlines()[1:4]] == [c.implementation for c in found.candidates]
+    assert text.splitlines()[4] == f"auto picks {found.implementation}"
+    assert y.shape[0] == shape[0]
+
+
+def test_the_counted_operations_of_one_convolution():
+    filter = MLPFilter(4, 6, 3, features=5, hidden=7)
+    phases = next(c for c in explain((2, 4, 10, 10), filter).candidates if c.implementation == "phases")
+    convolution = 2 * 6 * 10 * 10 * 9 * 4
+    weights = 9 * (5 * 6 * 4) + 9 * (2 * 7 + 7 + 7 * 5 + 5)
+    assert phases.multiply_adds == convolution + weights
+
+
+# ---------------------------------------------------------------------------------------------- extremes and bad input
+
+
+@every_implementation
+@pytest.mark.parametrize("padding_mode", ["zeros", "replicate", "circular"])
+def test_a_far_start_needs_no_memory(implementation, padding_mode):
+    torch.manual_seed(0)
+    filter = MLPFilter(2, 2, 3).double()
+    x = torch.randn(1, 2, 8, 8, dtype=torch.float64)
+    for far in (10**9, -(10**9), 10**300):
+        with Calls() as calls:
+            y = cc_conv2d(x, filter, start=(far, 0), padding_mode=padding_mode, implementation=implementation)
+        assert calls.largest < 2**18
+        near = {"zeros": None, "replicate": 100 if far > 0 else -100, "circular": far % 8}[padding_mode]
+        if near is None:
+            assert not y.any()
+        else:
+            close = cc_conv2d(x, filter, start=(near, 0), padding_mode=padding_mode, implementation=implementation)
+            torch.testing.assert_close(y, close, rtol=0, atol=1e-13)
+
+
+@every_implementation
+@pytest.mark.parametrize("scale", [1e-3, 1e-9, 1e-300, Fraction(1, 10**30)])
+def test_a_tiny_scale_gives_one_output(implementation, scale):
+    torch.manual_seed(0)
+    filter = MLPFilter(2, 2, 3).double()
+    x = torch.randn(1, 2, 7, 6, dtype=torch.float64)
+    y = cc_conv2d(x, filter, scale=scale, implementation=implementation)
+    torch.testing.assert_close(y, cc_conv2d(x, filter, scale=0.1, implementation="reference"), rtol=0, atol=1e-13)
+
+
+@every_implementation
+def test_a_huge_scale_with_a_size(implementation):
+    filter = MLPFilter(2, 2, 3).double()
+    x = torch.randn(1, 2, 5, 5, dtype=torch.float64)
+    y = cc_conv2d(x, filter, scale=1e30, size=3, implementation=implementation)  # all outputs fall on the centre
+    centre = cc_conv2d(x, filter, size=1, scale=1, implementation="reference")
+    torch.testing.assert_close(y, centre.expand_as(y), rtol=0, atol=1e-12)
+
+
+@every_implementation
+def test_a_filter_narrower_than_a_pixel_reads_nothing_between_the_pixels(implementation):
+    filter = MLPFilter(1, 1, Fraction(1, 3)).double()
+    x = torch.randn(1, 1, 3, 3, dtype=torch.float64)
+    bias = torch.tensor([0.5], dtype=torch.float64)
+    y = cc_conv2d(x, filter, bias, scale=2, start=0, implementation=implementation)
+    assert (y[..., 1::2, :] == 0.5).all()
+    assert (y[..., ::2, ::2] != 0.5).all()
+    assert (cc_conv2d(x, filter, bias, start=0.5, implementation=implementation) == 0.5).all()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for start in (0, 0.5):
+            y = cc_conv2d(x.float(), filter.float(), bias.float(), scale=2, start=start, implementation=implementation)
+            assert y.dtype == torch.bfloat16
+
+
+X = torch.zeros(1, 4, 6, 5)
+SIREN = MLPFilter(4, 6, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"scale": 0}, ValueError, "scale must be greater than 0, got 0"),
+        ({"scale": -1.5}, ValueError, r"scale must be greater than 0, got -1\.5"),
+        ({"scale": math.nan}, ValueError, "scale must be finite, got nan"),
+        ({"scale": math.inf}, ValueError, "scale must be finite, got inf"),
+        ({"scale": "2"}, TypeError, "scale must be a number, got '2'"),
+        ({"scale": b"ab"}, TypeError, "scale must be a number, got b'ab'"),
+        ({"scale": True}, TypeError, "scale must be a number, got True"),
+        ({"scale": (1, False)}, TypeError, "scale must be a number, got False"),
+        ({"scale": (1, 2, 3)}, ValueError, r"scale must be a number or a pair \(height, width\), got \(1, 2, 3\)"),
+        ({"scale": torch.tensor(0.5)}, TypeError, r"scale must be a number, got tensor\(0\.5"),
+        ({"size": 0}, ValueError, "size must be at least 1, got 0"),
+        ({"size": (3, -1)}, ValueError, "size must be at least 1, got -1"),
+        ({"size": 2.5}, TypeError, r"size must be an integer, got 2\.5"),
+        ({"size": True}, TypeError, "size must be an integer, got True"),
+        ({"size": (1, 2, 3)}, ValueError, "size must be a number or a pair"),
+        ({"start": math.nan}, ValueError, "start must be finite, got nan"),
+        ({"start": "0"}, TypeError, "start must be a number, got '0'"),
+        ({"start": (0, 0, 0)}, ValueError, "start must be a number or a pair"),
+        ({"groups": 4}, ValueError, "groups must divide the filter's 6 out_channels, got 4"),
+        ({"groups": 0}, ValueError, "groups must be at least 1, got 0"),
+        ({"groups": 1.0}, TypeError, r"groups must be an integer, got 1\.0"),
+        ({"groups": 2}, ValueError, "x must have 8 channels .*, got 4"),
+        ({"padding_mode": "same"}, ValueError, "padding_mode must be one of zeros, .*, got 'same'"),
+        ({"implementation": "fast"}, ValueError, "implementation must be one of auto, .*, got 'fast'"),
+        ({"implementation": ["auto"]}, ValueError, r"implementation must be one of auto, .*, got \['auto'\]"),
+        ({"padding_mode": "reflect", "start": (-6, 0)}, ValueError, "pad of at most 5 on 6 pixels, got 7"),
+        ({"x": torch.zeros(1, 5, 6, 5)}, ValueError, "x must have 4 channels .*, got 5"),
+        ({"x": torch.zeros(6, 5)}, ValueError, r"x must have 4 dimensions .*, got shape \(6, 5\)"),
+        ({"x": torch.zeros(1, 1, 4, 6, 5)}, ValueError, r"x must have 4 dimensions .*, got shape \(1, 1, 4, 6, 5\)"),
+        ({"x": torch.zeros(1, 4, 0, 5)}, ValueError, "input size must be at least 1, got 0"),
+        ({"x": torch.zeros(1, 4, 6, 0)}, ValueError, "input size must be at least 1, got 0"),
+        ({"x": X.long()}, TypeError, "x must be of a floating-point type, got torch.int64"),
+        ({"x": X.cfloat()}, TypeError, "x must be of a floating-point type, got torch.complex64"),
+        ({"x": X.double()}, TypeError, "x and filter must have the same type, got torch.float64 and torch.float32"),
+        ({"x": X.bfloat16()}, TypeError, "x and filter must have the same type, got torch.bfloat16 and torch.float32"),
+        ({"x": X.numpy()}, TypeError, "x must be a Tensor, got ndarray"),
+        ({"filter": "siren"}, TypeError, "filter must be a cclib.filters.Filter, got str"),
+        ({"bias": torch.zeros(5)}, ValueError, r"bias must have shape \(6,\), got \(5,\)"),
+        ({"bias": torch.zeros(6, 1, 1)}, ValueError, r"bias must have shape \(6,\), got \(6, 1, 1\)"),
+        ({"bias": [0.0] * 6}, TypeError, "bias must be a Tensor.*, got list"),
+    ],
+)  # fmt: skip
+def test_bad_input(changes, error, words):
+    for implementation in ("auto", *IMPLEMENTATIONS):
+        arguments = {"x": X, "filter": SIREN, "implementation": implementation, **changes}
+        with pytest.raises(error, match=words):
+            cc_conv2d(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (((4, 6, 5), SIREN), r"x_shape must be \(batch, channels, height, width\), got \(4, 6, 5\)"),
+        (((1, 5, 6, 5), SIREN), "x_shape must have a multiple of the filter's 4 channels per group, got 5"),
+        (((1, 4, 0, 5), SIREN), "input size must be at least 1, got 0"),
+    ],
+)
+def test_explain_of_bad_input(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        explain(*arguments)
+    with pytest.raises(ValueError, match="scale must be greater than 0"):
+        explain((1, 4, 6, 5), SIREN, scale=-1)
+
+
+def test_make_gives_every_name_to_the_layer():
+    for name in ("siren", "silu", "fourier", "spline", "linear", "cubic", "lanczos3", "box"):
+        filter = make(name, 2, 2, 4, groups=2, window=True)
+        assert cc_conv2d(torch.ones(1, 2, 5, 5), filter, scale=0.6, groups=2).shape == (1, 2, 3, 3)

@@ -1,0 +1,164 @@
+"""Where outputs fall and what they read, against the definitions written out with exact fractions.
+
+Tensors have no part here; the values computed on these grids are tested in test_functional.py.
+"""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cclib.geometry import Axis, Window, as_fraction, as_pair, as_size, taps_of
+
+PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=150)
+fractions = st.fractions(Fraction(1, 5), 4, max_denominator=12)
+sizes = st.integers(1, 12)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.9, Fraction(9, 10)),
+        (2 / 3, Fraction(2, 3)),
+        (-0.1, Fraction(-1, 10)),
+        (3, Fraction(3)),
+        (Fraction(5, 7), Fraction(5, 7)),
+        (math.sqrt(0.5), Fraction(math.sqrt(0.5))),
+        (1e-9, Fraction(1e-9)),
+        (np.float64(0.9), Fraction(9, 10)),
+        (np.float32(0.5), Fraction(1, 2)),
+        (np.int64(3), Fraction(3)),
+        (np.uint8(3), Fraction(3)),
+    ],
+)
+def test_a_number_means_the_simplest_fraction_that_rounds_to_it(value, expected):
+    found = as_fraction(value, "scale")
+    assert found == expected
+    assert type(found.numerator) is type(found.denominator) is int
+    assert found * 10**30 == expected * 10**30  # nothing of a fixed width inside
+
+
+@given(st.floats(-1e6, 1e6, allow_nan=False))
+@PROPERTY
+def test_a_fraction_rounds_to_the_float_that_it_stands_for(number):
+    assert float(as_fraction(number, "start")) == number
+
+
+@pytest.mark.parametrize("value", ["2", True, None, 1j, [1], np.ones(2)])
+def test_a_fraction_of_no_number(value):
+    with pytest.raises(TypeError, match="scale must be a number, got"):
+        as_fraction(value, "scale")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan")])
+def test_a_fraction_of_no_finite_number(value):
+    with pytest.raises(ValueError, match=r"scale must be finite, got .*(nan|inf)"):
+        as_fraction(value, "scale")
+
+
+def test_pairs():
+    assert as_pair(3, "size") == (3, 3)
+    assert as_pair((3, 4), "size") == (3, 4)
+    assert as_pair([3, None], "size") == (3, None)
+    for wrong in ((1, 2, 3), (1,), ()):
+        with pytest.raises(ValueError, match=r"size must be a number or a pair \(height, width\), got \("):
+            as_pair(wrong, "size")
+
+
+@pytest.mark.parametrize("value", [2.0, 2.5, True, "3", None, math.nan])
+def test_a_size_is_an_integer(value):
+    with pytest.raises(TypeError, match="size must be an integer, got"):
+        as_size(value, "size")
+
+
+@pytest.mark.parametrize("value", [0, -1, np.int64(0)])
+def test_a_size_is_at_least_one(value):
+    with pytest.raises(ValueError, match="size must be at least 1, got"):
+        as_size(value, "size")
+
+
+@pytest.mark.parametrize(
+    ("n_in", "arguments", "n_out", "start", "step"),
+    [
+        (28, {"scale": 0.75}, 21, Fraction(1, 6), Fraction(4, 3)),
+        (100, {"scale": 0.07}, 7, Fraction(93, 14), Fraction(100, 7)),  # in floats 100 * 0.07 > 7: an eighth output
+        (5, {"scale": 2}, 10, Fraction(-1, 4), Fraction(1, 2)),
+        (7, {"size": 5}, 5, Fraction(1, 5), Fraction(7, 5)),
+        (8, {"scale": 0.5, "size": 3}, 3, Fraction(3, 2), 2),
+        (8, {"scale": 0.5, "start": 0.25}, 4, Fraction(1, 4), 2),
+        (1, {}, 1, 0, 1),
+        (6, {"scale": 1e-9}, 1, Fraction(5, 2), 1 / Fraction(1e-9)),
+    ],
+)
+def test_a_resized_axis(n_in, arguments, n_out, start, step):
+    assert Axis.resize(n_in, **arguments) == Axis(n_in, n_out, Fraction(start), Fraction(step))
+
+
+@given(sizes, fractions, st.none() | sizes)
+@PROPERTY
+def test_by_default_the_centres_of_both_grids_coincide(n_in, scale, size):
+    axis = Axis.resize(n_in, scale, size)
+    assert axis.position(0) + axis.position(axis.n_out - 1) == n_in - 1
+    assert axis.n_out == (math.ceil(n_in * scale) if size is None else size)
+    assert axis.scale == scale
+    assert axis.position(axis.period) - axis.position(0) == axis.step.numerator
+
+
+@pytest.mark.parametrize("scale", [0, -1, Fraction(-1, 3), -0.0])
+def test_a_scale_is_positive(scale):
+    with pytest.raises(ValueError, match=r"scale must be greater than 0, got -?[0-9.]+"):
+        Axis.resize(4, scale)
+
+
+def test_a_discrete_axis_without_output():
+    with pytest.raises(ValueError, match=r"input size 3 with padding \(1, 1\) is smaller than kernel_size 6"):
+        Axis.conv(3, 6, 1, (1, 1))
+    with pytest.raises(ValueError, match="input size 1 with padding 2 leaves no output for kernel_size 3"):
+        Axis.conv_transpose(1, 3, 2, 2, 0)
+
+
+@given(st.fractions(-3, 9, max_denominator=6), fractions, fractions, st.booleans())
+@PROPERTY
+def test_a_window_takes_the_pixels_within_its_reach(position, support, shrink, closed):
+    window = Window(support, closed, shrink)
+    distances = {q: 2 * shrink * abs(q - position) for q in range(-30, 40)}
+    within = [q for q, distance in distances.items() if distance < support or (closed and distance == support)]
+    assert list(window.taps(position)) == within
+
+
+@given(st.fractions(-3, 9, max_denominator=6), fractions, st.booleans())
+@PROPERTY
+def test_both_edges_of_a_window_are_treated_alike(position, support, closed):
+    window = Window(support, closed)
+    assert [-q for q in window.taps(-position)] == list(window.taps(position))[::-1]
+
+
+@given(
+    sizes, fractions, st.none() | sizes, st.none() | st.fractions(-9, 9, max_denominator=8), fractions, st.booleans()
+)
+@PROPERTY
+def test_phases_hold_the_taps_of_every_output(n_in, scale, size, start, support, closed):
+    axis, window = Axis.resize(n_in, scale, size, start), Window(support, closed, min(scale, Fraction(1)))
+    taps = taps_of(axis, window)
+    read = {}
+    for phase, slots in zip(taps.phases, taps.slots, strict=True):
+        assert tuple(taps.offsets[slot] for slot in slots) == phase.offsets
+        for turn in range(phase.count):
+            output, first = phase.index + turn * len(taps.phases), phase.first + turn * taps.advance
+            read[output] = range(first, first + len(phase.offsets))
+            expected = [float(window.shrink * (q - axis.position(output))) for q in read[output]]
+            assert list(phase.offsets) == expected
+    assert {output: list(taken) for output, taken in read.items()} == {
+        output: list(window.taps(axis.position(output))) for output in range(axis.n_out)
+    }
+    assert taps.most == max(map(len, read.values()))
+    used = [q for taken in read.values() for q in taken]
+    assert taps.reach == ((min(used), max(used)) if used else (0, -1))
+    alone = taps_of(axis, window, by_phase=False)
+    assert [phase.count for phase in alone.phases] == [1] * axis.n_out
+    assert [(phase.first, len(phase.offsets)) for phase in alone.phases] == [
+        (read[output].start, len(read[output])) for output in range(axis.n_out)
+    ]

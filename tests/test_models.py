@@ -1,0 +1,86 @@
+"""The networks: what they share, what they cost, and what they refuse."""
+
+import pytest
+import torch
+from torch import nn
+
+from cclib import filters
+from cclib.layers import CCConv2d
+from cclib.models import Classifier, ClassifierConfig, Downscaler, DownscalerConfig, multiply_adds, parameter_count
+
+
+def test_members_share_everything_but_the_layers() -> None:
+    conv, cc = Classifier(ClassifierConfig("conv")), Classifier(ClassifierConfig("cc"))
+    assert all(isinstance(layer, nn.Conv2d) for layer in conv.layers)
+    assert all(isinstance(layer, CCConv2d) for layer in cc.layers)
+    for ours, theirs in zip((*conv.norms, conv.head), (*cc.norms, cc.head), strict=True):
+        assert repr(ours) == repr(theirs)
+    shapes = {}
+    for name, network in (("conv", conv), ("cc", cc)):
+        x, shapes[name] = torch.zeros(2, 1, 28, 28), []
+        for layer, size in zip(network.layers, network.config.sizes[1:], strict=True):
+            x = layer(x, size=size) if name == "cc" else layer(x)
+            shapes[name].append(tuple(x.shape))
+    assert shapes["conv"] == shapes["cc"]
+    assert [shape[2] for shape in shapes["cc"]] == [14, 14, 7, 7]
+
+
+def test_cc_classifier_follows_any_schedule() -> None:
+    network = Classifier(ClassifierConfig("cc", sizes=(28, 24, 17, 9), channels=(4, 5, 6)))
+    assert network(torch.zeros(3, 1, 28, 28)).shape == (3, 10)
+
+
+def test_parameters_are_counted_as_by_hand() -> None:
+    config = ClassifierConfig("conv", sizes=(8, 8, 4), channels=(2, 3))
+    convolutions = 1 * 2 * 9 + 2 * 3 * 16
+    assert parameter_count(Classifier(config)) == convolutions + 2 * (2 + 3) + (3 * 10 + 10)
+
+
+def test_multiply_adds_are_counted_as_by_hand() -> None:
+    network = Classifier(ClassifierConfig("conv", sizes=(8, 8, 4), channels=(2, 3)))
+    assert multiply_adds(network, torch.zeros(5, 1, 8, 8)) == 64 * 2 * 9 + 16 * 2 * 3 * 16 + 3 * 10
+    assert network.training
+
+
+def test_filter_evaluation_is_shared_by_the_batch() -> None:
+    network = Classifier(ClassifierConfig("cc"))
+    one, many = (multiply_adds(network, torch.zeros(batch, 1, 28, 28)) for batch in (1, 100))
+    conv = multiply_adds(Classifier(ClassifierConfig("conv")), torch.zeros(1, 1, 28, 28))
+    assert conv < many < one
+    assert many < 1.02 * conv
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"layer": "dense"}, "layer must be one of conv, cc, got 'dense'"),
+        ({"sizes": (28, 14), "channels": (4, 4)}, "one value more than channels"),
+    ],
+)
+def test_bad_configurations_are_named(changes: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        ClassifierConfig(**{"layer": "cc", **changes})
+
+
+def test_conv_classifier_cannot_shrink_gradually() -> None:
+    with pytest.raises(ValueError, match="28 -> 24"):
+        Classifier(ClassifierConfig("conv", sizes=(28, 24), channels=(4,)))
+
+
+@pytest.mark.parametrize("config", [("siren", 4, True), ("siren", 6, False), ("spline", 8, False)])
+def test_downscaler_keeps_a_constant_and_divides_the_size(config: tuple) -> None:
+    model = Downscaler(DownscalerConfig(*config))
+    y = model(torch.full((2, 1, 20, 31), 0.3), (1.7, 2.5))
+    assert y.shape == (2, 1, 11, 12)
+    torch.testing.assert_close(y, torch.full_like(y, 0.3))
+
+
+def test_downscaler_with_the_cubic_is_torchs_bicubic() -> None:
+    model = Downscaler(DownscalerConfig("siren", 4, True))
+    model.layer.filter = filters.ClassicalFilter("cubic", 1)
+    x = torch.rand(1, 1, 40, 40, dtype=torch.float64)
+    theirs = nn.functional.interpolate(
+        x, scale_factor=(1 / 1.7, 1 / 2.6), mode="bicubic", antialias=True, recompute_scale_factor=False
+    )
+    inside = (..., slice(3, -3), slice(3, -3))
+    torch.testing.assert_close(model(x, (1.7, 2.6))[inside], theirs[inside], rtol=0, atol=1e-10)

@@ -1,0 +1,152 @@
+"""The project's files agree with each other: pins, stages, profiles, imports, committed results, README."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import metadata, version
+
+import nbformat
+import pytest
+import yaml
+from conftest import ROOT
+from packaging.specifiers import SpecifierSet
+
+from cclib import claims, fingerprint, pipeline, runner
+
+NAMES = runner.notebook_names(ROOT)
+needs_results = pytest.mark.skipif(not (ROOT / "results").exists(), reason="no results/ yet: run make repro")
+
+# Each may import those before it. Not in this row: modules that stand beside it.
+LADDER = ("geometry", "filters", "functional", "layers", "models", "tasks", "training", "runs")
+BESIDE = {
+    "outputs": set(),
+    "fingerprint": set(),
+    "machine": set(),
+    "images": set(),
+    "data": {"images", "outputs"},
+    "claims": {"outputs"},
+    "figures": {"outputs"},
+    "report": {"claims"},
+    "runner": {"claims", "machine", "outputs"},
+    "pipeline": {"claims", "fingerprint", "outputs", "report", "runner"},
+}
+MODULES = sorted(
+    path for path in (ROOT / "cclib").rglob("*.py") if path.parent != ROOT / "cclib" or path.stem != "__init__"
+)
+
+
+def allowed_imports(room: str) -> set[str]:
+    if room in BESIDE:
+        return BESIDE[room]
+    below = set(LADDER[: LADDER.index(room)])
+    return below | {"data", "outputs", "fingerprint"} if room in ("tasks", "training", "runs") else below
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_downwards(path) -> None:
+    """A room of the house is cclib/room.py or the folder cclib/room/."""
+    room = path.relative_to(ROOT / "cclib").parts[0].removesuffix(".py")
+    assert room in (*LADDER, *BESIDE), f"say in {__file__} what cclib/{room} may import"
+    found = {name.split(".")[1] for name in fingerprint.imported_names(path) if name.startswith("cclib.")}
+    assert found - {room} <= allowed_imports(room)
+
+
+def pins(text: str) -> list[tuple[str, str]]:
+    return re.findall(r"^([\w.-]+)==(\S+)$", text, re.MULTILINE)
+
+
+def test_every_requirement_is_pinned_alike_in_the_constraints() -> None:
+    text = (ROOT / "requirements.txt").read_text()
+    required = pins(text)
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert len(required) == len(lines)
+    assert lines[0] == "torch==2.13.0"
+    constraints = (ROOT / "constraints.txt").read_text()
+    assert "+" not in constraints
+    locked = {name.lower(): version for name, version in pins(constraints)}
+    assert dict(required) == {name: locked[name] for name, _ in required}
+
+
+def test_conda_reads_the_same_pins() -> None:
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert dependencies[:2] == ["python=3.11", "pip"]
+    assert dependencies[2:] == [{"pip": ["-c constraints.txt", "-r requirements.txt", "-e ."]}]
+
+
+def test_pins_serve_every_python_3_11() -> None:
+    """Pip resolves for the Python at hand; a pin that needs a later patch release breaks others' set-up."""
+    names = [name for name, _ in pins((ROOT / "constraints.txt").read_text())]
+    needs = {name: metadata(name)["Requires-Python"] or "" for name in names}
+    assert [name for name in names if "3.11.0" not in SpecifierSet(needs[name])] == []
+
+
+def test_installed_versions_are_the_pinned_ones() -> None:
+    required = pins((ROOT / "requirements.txt").read_text())
+    assert {name: version(name).split("+")[0] for name, _ in required} == dict(required)
+
+
+@pytest.mark.skipif(not NAMES, reason="no notebooks yet")
+def test_every_notebook_is_a_stage() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert stages["notebook"]["foreach"] == NAMES
+    assert stages["claims"]["deps"] == [f"results/{name}/metrics.json" for name in NAMES]
+
+
+@pytest.mark.skipif(not NAMES, reason="no notebooks yet")
+@pytest.mark.parametrize("profile", ["default", "smoke"])
+def test_profiles_name_every_notebook(profile: str) -> None:
+    assert sorted(runner.load_profile(ROOT, profile)) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_cell_and_profiles_agree(name: str) -> None:
+    declared = runner.declared_parameters(runner.source_path(ROOT, name))
+    assert runner.parameters(ROOT, name, "default") == declared
+    assert set(runner.parameters(ROOT, name, "smoke")) == set(declared)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_source_notebooks_hold_no_outputs(name: str) -> None:
+    cells = nbformat.read(runner.source_path(ROOT, name), as_version=4).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+
+
+@needs_results
+@pytest.mark.parametrize("name", NAMES)
+def test_results_have_marked_outputs_to_compare(name: str) -> None:
+    """nbval skips in silence what was not executed or printed nothing."""
+    cells = nbformat.read(ROOT / "results" / name / "notebook.ipynb", as_version=4).cells
+    marked = [cell for cell in cells if "# NBVAL_CHECK_OUTPUT" in cell.source]
+    assert marked
+    assert all(cell.execution_count and cell.outputs for cell in marked)
+
+
+@needs_results
+def test_results_are_fresh() -> None:
+    pipeline.prepare_dvc()
+    status = subprocess.run(
+        [sys.executable, "-m", "dvc", "status"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "up to date" in status.stdout, status.stdout + status.stderr
+
+
+@needs_results
+@pytest.mark.parametrize("name", NAMES)
+def test_fingerprints_are_fresh(name: str) -> None:
+    recorded = yaml.safe_load((ROOT / "results" / "code" / f"{name}.json").read_text())
+    assert recorded == pipeline.dependencies(name), f"{name}: run dvc repro"
+
+
+@needs_results
+def test_claims_are_those_of_the_notebooks() -> None:
+    assert claims.read(pipeline.CLAIMS) == pipeline.all_rows()
+
+
+@needs_results
+def test_readme_is_generated_from_the_results() -> None:
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
+    if "<!-- claims:begin -->" not in text:
+        pytest.skip("README.md has no generated parts yet")
+    assert pipeline.readme_text(text) == text, "run make readme"

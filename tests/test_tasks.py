@@ -1,0 +1,106 @@
+"""The tasks: their data are drawn as said, and their measures measure what they claim."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from cclib import tasks
+from cclib.models import ClassifierConfig, DownscalerConfig
+
+CLASSIFY = tasks.Classification(ClassifierConfig("cc"), train_size=250, test_size=100)
+UNSEEN = ((1.6, 1.6), (2.0, 2.7))
+SCALE_DOWN = tasks.Downscaling(DownscalerConfig("siren", 4, True), (1.5, 3.0), UNSEEN, gap=0.1, epoch_batches=4)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_an_epoch_holds_every_image_once() -> None:
+    images, _ = CLASSIFY.split("train")
+    batches = list(CLASSIFY.batches(100, generator()))
+    assert [len(labels) for _, labels in batches] == [100, 100, 50]
+    assert CLASSIFY.batches_per_epoch(100) == 3
+    seen = torch.cat([x for x, _ in batches]).flatten(1).sum(1).sort().values
+    torch.testing.assert_close(seen, images.flatten(1).sum(1).sort().values)
+
+
+def test_training_images_are_normalised_by_their_own_statistics() -> None:
+    images, _ = tasks.Classification(ClassifierConfig("cc")).split("train")
+    assert images.mean().abs() < 1e-4
+    assert (images.std() - 1).abs() < 1e-4
+
+
+class Oracle(nn.Module):
+    """Knows the label of some images, and answers class 0 for the others."""
+
+    def __init__(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        super().__init__()
+        self.known = {image.sum().item(): label for image, label in zip(images, labels, strict=True)}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        labels = torch.tensor([int(self.known.get(image.sum().item(), 0)) for image in x])
+        return 50.0 * nn.functional.one_hot(labels, 10)
+
+
+def test_accuracy_is_in_per_cent_of_the_test_images() -> None:
+    images, labels = CLASSIFY.split("test")
+    assert CLASSIFY.test(Oracle(images, labels))["accuracy"] == 100.0
+    half = CLASSIFY.test(Oracle(images[:50], labels[:50]))["accuracy"]
+    assert half == 50.0 + (labels[50:] == 0).sum().item()
+
+
+def test_the_same_generator_draws_the_same_batches() -> None:
+    for task in (CLASSIFY, SCALE_DOWN):
+        first, again, other = (list(task.batches(8, generator(seed))) for seed in (1, 1, 2))
+        assert all(torch.equal(a, b) for x, y in zip(first, again, strict=True) for a, b in zip(x, y, strict=True))
+        assert not torch.equal(first[0][0], other[0][0])
+
+
+def test_training_factors_keep_away_from_the_unseen() -> None:
+    drawn = [SCALE_DOWN.draw_factor(source) for source in [generator()] for _ in range(2000)]
+    assert min(drawn) >= 1.5
+    assert max(drawn) <= 3.0
+    assert max(drawn) - min(drawn) > 1.2
+    assert min(abs(factor - other) for factor in drawn for other in (1.6, 2.0, 2.7)) >= 0.1
+
+
+def test_a_task_at_one_factor_draws_that_factor() -> None:
+    task = tasks.Downscaling(SCALE_DOWN.model, (2.0, 2.0), ((2.0, 2.0),))
+    assert task.draw_factor(generator()) == 2.0
+
+
+def test_half_of_a_batch_are_photographs() -> None:
+    images, factor = next(SCALE_DOWN.batches(8, generator()))
+    assert images.shape == (8, 1, 36, 36)
+    assert factor.shape == (2,)
+    roughness = (images[..., 1:] - images[..., :-1]).abs().mean((1, 2, 3))  # of uniform noise: 1 / 3
+    assert roughness[:4].max() < 0.2 < 0.3 < roughness[4:].min()
+
+
+def test_test_photographs_are_not_trained_on() -> None:
+    names = [name for split in tasks.PHOTOGRAPHS.values() for name in split]
+    assert len(names) == len(set(names))
+
+
+class Shifted(nn.Module):
+    """The bicubic answer with a constant error."""
+
+    def __init__(self, error: float) -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, x: torch.Tensor, factor: tuple[float, float]) -> torch.Tensor:
+        scales = tuple(1 / side for side in factor)
+        return self.error + nn.functional.interpolate(
+            x, scale_factor=scales, mode="bicubic", antialias=True, recompute_scale_factor=False
+        )
+
+
+@pytest.mark.parametrize("error", [0.1, 0.01])
+def test_psnr_of_a_known_error(error: float) -> None:
+    measured = SCALE_DOWN.test(Shifted(error))
+    assert list(measured) == ["1.6 x 1.6", "2 x 2.7"]
+    assert all(math.isclose(value, -20 * math.log10(error), abs_tol=0.01) for value in measured.values())
