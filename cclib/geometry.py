@@ -26,7 +26,7 @@ def as_fraction(value: Any, name: str) -> Fraction:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
     if isinstance(value, Rational):
-        return Fraction(value)
+        return Fraction(int(value.numerator), int(value.denominator))  # a numpy integer would stay of fixed width
     number = float(value)
     if not math.isfinite(number):
         raise ValueError(f"{name} must be finite, got {value!r}")
@@ -37,7 +37,7 @@ def as_fraction(value: Any, name: str) -> Fraction:
 
 def as_pair(value: Any, name: str) -> tuple[Any, Any]:
     """``value`` for both axes, or its two items (vertical, horizontal)."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         if len(value) != 2:
             raise ValueError(f"{name} must be a number or a pair (height, width), got {value!r}")
         return value[0], value[1]
@@ -196,4 +196,5 @@ def taps_of(axis: Axis, window: Window, by_phase: bool = True) -> Taps:
         read = window.taps(position)
         offsets = tuple(float(window.shrink * (tap - position)) for tap in read)
         found.append(Phase(index, len(range(index, axis.n_out, phases)), read.start, offsets))
-    return Taps(axis, tuple(found), advance=axis.step.numerator)
+    # Where every phase has one output nothing advances, and the numerator may be too large for a tensor.
+    return Taps(axis, tuple(found), advance=axis.step.numerator if phases < axis.n_out else 1)

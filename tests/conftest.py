@@ -1,6 +1,10 @@
 """What several test files share: a tiny project with two notebooks, laid out like this one; nbval."""
 
 import os
+
+# Before torch loads: tests run side by side, and threads that wait for each other waste the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import shutil
 import subprocess
 import sys

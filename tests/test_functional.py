@@ -19,7 +19,6 @@ from cclib.filters import ClassicalFilter, Filter, MLPFilter, SplineFilter, make
 from cclib.functional import IMPLEMENTATIONS, PADDING_MODES
 from cclib.functional.choice import MEMORY_LIMIT
 
-torch.set_num_threads(1)  # the tensors are tiny: on a busy machine a second thread costs many times what it gives
 PROPERTY = settings(derandomize=True, deadline=None, database=None)
 every_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 

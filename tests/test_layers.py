@@ -21,7 +21,6 @@ from cclib import CCConv2d, cc_conv2d
 from cclib.filters import ClassicalFilter, MLPFilter
 from cclib.functional import IMPLEMENTATIONS
 
-torch.set_num_threads(1)  # the tensors are tiny: on a busy machine a second thread costs many times what it gives
 every_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 
 

@@ -168,6 +168,9 @@ class MLPFilter(LearnedFilter):
             features = max(1, math.ceil(as_fraction(height, "kernel_size") * as_fraction(width, "kernel_size")))
         as_size(features, "features")
         as_size(hidden, "hidden")
+        if trunk == "fourier" and hidden % 2:
+            raise ValueError(f"hidden must be even for trunk 'fourier', got {hidden}")
+        as_fraction(frequency, "frequency")
         super().__init__(in_channels, out_channels, kernel_size, features, groups=groups, window=window)
         self.trunk = TRUNKS[trunk](hidden, features, frequency)
         self.reset_coefficients()

@@ -105,7 +105,7 @@ def convolve(
         return convolve(x.unsqueeze(0), filter, bias, axes, groups, padding_mode, stretch, implementation).squeeze(0)
     if implementation == "auto":
         implementation = choose(x.shape, filter, axes, groups, stretch, x.element_size()).implementation
-    elif implementation not in IMPLEMENTATIONS:
+    elif implementation not in tuple(IMPLEMENTATIONS):
         names = ", ".join(("auto", *IMPLEMENTATIONS))
         raise ValueError(f"implementation must be one of {names}, got {implementation!r}")
     y = IMPLEMENTATIONS[implementation](x, filter, axes, groups, padding_mode, stretch)
@@ -132,6 +132,8 @@ def check_input(x: Tensor, filter: Filter, bias: Tensor | None, groups: int, pad
         raise ValueError(
             f"x must have {channels} channels ({in_per_group} in each of {groups} groups), got {x.shape[-3]}"
         )
+    if bias is not None and not isinstance(bias, Tensor):
+        raise TypeError(f"bias must be a Tensor or None, got {type(bias).__name__}")
     if bias is not None and tuple(bias.shape) != (out_channels,):
         raise ValueError(f"bias must have shape ({out_channels},), got {tuple(bias.shape)}")
     if padding_mode not in PADDING_MODES:

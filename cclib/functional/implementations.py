@@ -71,7 +71,8 @@ def narrow(x: Tensor, rows: range, columns: range) -> Tensor:
 
 def result_dtype(x: Tensor) -> torch.dtype:
     device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    cast = torch.is_autocast_enabled(device) and x.dtype != torch.float64
+    return torch.get_autocast_dtype(device) if cast else x.dtype
 
 
 def basis(x: Tensor, filter: Filter, axes: Axes, groups: int, padding_mode: str, stretch: bool) -> Tensor:
@@ -90,7 +91,8 @@ def basis(x: Tensor, filter: Filter, axes: Axes, groups: int, padding_mode: str,
     contracted = torch.einsum("bchwst,hwstf->bchwf", patches, functions).unflatten(1, (groups, -1))
     # (features, group, out / groups, in / groups)
     coefficients = filter.coefficients().to(x.dtype).unflatten(1, (groups, -1))
-    return torch.einsum("bgchwf,fgoc->bgohw", contracted, coefficients).flatten(1, 2)
+    y = torch.einsum("bgchwf,fgoc->bgohw", contracted, coefficients).flatten(1, 2)
+    return y.to(result_dtype(x))  # autocast does not reach an einsum that is a plain product
 
 
 def dense_index(taps: Taps, device: torch.device) -> tuple[Tensor, Tensor]:
