@@ -110,6 +110,7 @@ class Downscaler(nn.Module):
             kernel: filters.Filter = filters.SplineFilter(1, 1, config.kernel_size)
         else:
             kernel = filters.MLPFilter(1, 1, config.kernel_size, trunk=config.filter, features=16)
+        start_nearly_flat(kernel)
         self.layer = CCConv2d(
             1, 1, config.kernel_size, bias=False, padding_mode="replicate", filter=kernel, stretch=config.stretch
         )
@@ -123,6 +124,23 @@ class Downscaler(nn.Module):
         }
         y = self.layer(torch.cat([x, torch.ones_like(x[:1])]), **place)
         return y[:-1] / y[-1:]
+
+
+def start_nearly_flat(kernel: filters.LearnedFilter) -> None:
+    """Redraw a filter as a constant (under its taper) with a tenth of its random part.
+
+    The taps of a random filter may nearly cancel, and taps that do cannot be normalised to sum one.
+    """
+    with torch.no_grad():
+        kernel.weight.mul_(0.1)
+        if isinstance(kernel, filters.SplineFilter):
+            kernel.weight.add_(1)
+        elif isinstance(kernel, filters.MLPFilter):
+            last = kernel.trunk[-2]
+            assert isinstance(last, nn.Linear)
+            last.weight[0] = 0
+            last.bias[0] = torch.pi / 2  # its sine is one
+            kernel.weight[0] = 1
 
 
 def parameter_count(model: nn.Module) -> int:
