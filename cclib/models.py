@@ -107,7 +107,7 @@ class Downscaler(nn.Module):
     def __init__(self, config: DownscalerConfig) -> None:
         super().__init__()
         if config.filter == "spline":
-            kernel: filters.Filter = filters.SplineFilter(1, 1, config.kernel_size)
+            kernel: filters.LearnedFilter = filters.SplineFilter(1, 1, config.kernel_size)
         else:
             kernel = filters.MLPFilter(1, 1, config.kernel_size, trunk=config.filter, features=16)
         start_nearly_flat(kernel)

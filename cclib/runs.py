@@ -137,19 +137,16 @@ def end_with(parent: int) -> None:
 def progress_bar(runs: Sequence[Run]) -> Iterator[None]:
     """A bar over the epochs of all runs, naming those at work; it reads their folders twice a second."""
     total = sum(run.training.epochs for run in runs)
-    with tqdm(total=total, unit="epoch", disable=not runs, leave=False, mininterval=2) as bar:
+    resumed = sum(max(epochs_done(run), 0) for run in runs)  # these say nothing about the speed from here on
+    with tqdm(total=total, initial=resumed, unit="epoch", disable=not runs, leave=False, mininterval=2) as bar:
         finished = threading.Event()
 
         def follow() -> None:
-            resumed = None
             while not finished.wait(0.5):
-                epochs = {run.label: epochs_done(run) for run in runs}
-                at_work = [run.label for run in runs if 0 <= epochs[run.label] < run.training.epochs]
-                done = sum(max(count, 0) for count in epochs.values())
-                if resumed is None:
-                    resumed = bar.initial = done  # epochs of an earlier session say nothing about the speed of this one
-                bar.n = done
-                bar.set_description(", ".join(at_work))
+                epochs = [epochs_done(run) for run in runs]
+                at_work = [run.label for run, done in zip(runs, epochs, strict=True) if 0 <= done < run.training.epochs]
+                bar.set_description(", ".join(at_work), refresh=False)
+                bar.update(sum(max(done, 0) for done in epochs) - bar.n)
 
         follower = threading.Thread(target=follow, daemon=True)
         follower.start()

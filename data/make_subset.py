@@ -78,9 +78,7 @@ def main(folder: Path) -> None:
         for kind in ("images-idx3", "labels-idx1"):
             path = SUBSET / f"{split}-{kind}-ubyte.gz"
             write_idx(path, full[f"{source}-{kind}-ubyte"][indices])
-            sums.append(
-                f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(HERE).as_posix()}\n"
-            )
+            sums.append(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(HERE).as_posix()}\n")
     (HERE / "SHA256SUMS").write_text("".join(sums), encoding="utf-8", newline="\n")
 
 
