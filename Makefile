@@ -41,7 +41,7 @@ lock:  ## resolve requirements.txt afresh and write constraints.txt
 
 clean:  ## remove what make made, but for .cache (training runs, downloads) and scratch (yours)
 	rm -rf .venv cclib.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	rm -rf cclib/__pycache__ tests/__pycache__
+	find cclib tests -name __pycache__ -exec rm -rf {} +
 
 # The interpreter behind $(PYTHON), which may itself be that of an activated (or this) environment.
 define new_venv

@@ -20,7 +20,7 @@ COLORS = {
     "cc without window": _PALETTE[9],
     "classical": _PALETTE[2],
     "input pixels": _PALETTE[4],
-    "one scale": _PALETTE[8],
+    "one scale": _PALETTE[5],
     "truth": _PALETTE[7],
 }
 
@@ -44,7 +44,6 @@ def use_style() -> None:
             "image.interpolation": "nearest",
             "legend.frameon": False,
             "savefig.dpi": 160,
-            "svg.hashsalt": "cclib",
         },
     )
     # Inline pictures in the notebook: as drawn, at their full width.
@@ -58,7 +57,8 @@ def save(figure: Figure, name: str) -> None:
     """
     path = folder() / "figures"
     path.mkdir(exist_ok=True)
-    figure.savefig(path / f"{name}.svg", metadata={"Date": None})
+    with mpl.rc_context({"svg.hashsalt": "cclib"}):
+        figure.savefig(path / f"{name}.svg", metadata={"Date": None})
     figure.savefig(path / f"{name}.png", metadata={"Software": None})
 
 

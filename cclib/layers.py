@@ -69,9 +69,10 @@ class CCConv2d(nn.Module):
         if implementation not in ("auto", *IMPLEMENTATIONS):
             names = ", ".join(("auto", *IMPLEMENTATIONS))
             raise ValueError(f"implementation must be one of {names}, got {implementation!r}")
+        given = isinstance(filter, filters.Filter)
         if isinstance(filter, str):
             filter = filters.make(filter, in_channels, out_channels, kernel_size, groups=groups, window=window)
-        elif not isinstance(filter, filters.Filter):
+        elif not given:
             raise TypeError(f"filter must be a name or a cclib.filters.Filter, got {type(filter).__name__}")
         matrix = tuple(filter.coefficients().shape[1:])
         if matrix != (out_channels, in_channels // groups):
@@ -79,7 +80,11 @@ class CCConv2d(nn.Module):
                 f"filter must give ({out_channels}, {in_channels // groups}) matrices for in_channels={in_channels}, "
                 f"out_channels={out_channels}, groups={groups}; it gives {matrix}"
             )
-        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
+        if given and filter.support != tuple(
+            as_fraction(side, "kernel_size") for side in as_pair(kernel_size, "kernel_size")
+        ):
+            raise ValueError(f"kernel_size must be the filter's support {show(filter.support)}, got {kernel_size!r}")
+        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, filter.support
         self.scale, self.groups, self.padding_mode, self.stretch = scale, groups, padding_mode, stretch
         self.implementation = implementation
         self.filter = filter

@@ -91,7 +91,7 @@ class DownscalerConfig:
     """One learned filter that scales images down.
 
     Args:
-        filter: "spline" without window, which holds a discrete kernel of ``kernel_size``, or a trunk of ``MLPFilter``.
+        filter: "siren" (``MLPFilter``), or "spline" without window, which holds a discrete kernel of ``kernel_size``.
         kernel_size: support, in output pixels if ``stretch``, else in input pixels.
         stretch: read the filter at offset / factor, so that it widens with the factor: W(s·δ) with s = 1 / factor.
     """
@@ -108,8 +108,10 @@ class Downscaler(nn.Module):
         super().__init__()
         if config.filter == "spline":
             kernel: filters.LearnedFilter = filters.SplineFilter(1, 1, config.kernel_size)
+        elif config.filter == "siren":
+            kernel = filters.MLPFilter(1, 1, config.kernel_size, features=16)
         else:
-            kernel = filters.MLPFilter(1, 1, config.kernel_size, trunk=config.filter, features=16)
+            raise ValueError(f"filter must be 'siren' or 'spline', got {config.filter!r}")
         start_nearly_flat(kernel)
         self.layer = CCConv2d(
             1, 1, config.kernel_size, bias=False, padding_mode="replicate", filter=kernel, stretch=config.stretch

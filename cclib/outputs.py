@@ -7,6 +7,7 @@ import json
 import math
 import os
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,11 @@ def atomic_write(path: Path, content: bytes | str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON whose bytes depend on it alone; NaN and infinity raise ValueError."""
     atomic_write(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def notice(text: str) -> None:
+    """A line for whoever watches the terminal; its carriage return tells the runner to keep it out of notebooks."""
+    print(text, end="\r\n", file=sys.stderr, flush=True)
 
 
 def record_machine(**values: float | str) -> None:

@@ -13,8 +13,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-
 from cclib import claims, fingerprint, outputs, report, runner
 
 ROOT = outputs.project_root()
@@ -66,7 +64,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def run_notebook(options: argparse.Namespace) -> int:
     """Run a notebook; only the project's own profile goes to results/ unasked."""
-    default = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["profile"]
+    settings = runner.read_yaml(ROOT / "params.yaml")
+    if not isinstance(settings, dict) or set(settings) != {"profile"}:
+        raise ValueError(f"params.yaml: must hold `profile: name` and nothing else, got {settings!r}")
+    default = settings["profile"]
     profile = options.profile or default
     own = profile == default and profile != "smoke"
     target = ROOT / "results" / options.name if own else ROOT / "scratch" / profile / options.name
@@ -107,17 +108,28 @@ def all_rows() -> list[claims.Row]:
 
 
 def repro(options: argparse.Namespace) -> int:
-    """Rerun every stage, then print each claim as committed and as it came out here."""
+    """Rerun every stage, then print each claim as committed and as it came out here.
+
+    Training runs are not taken from the cache, but for those of an earlier repro that was interrupted.
+    """
     with_git = prepare_dvc()
     committed = committed_claims()
+    unfinished = outputs.cache_folder() / "repro-unfinished"
+    if not unfinished.exists():  # else this goes on where an earlier one stopped, with the training runs it finished
+        shutil.rmtree(outputs.cache_folder() / "runs", ignore_errors=True)
+        outputs.cache_folder().mkdir(parents=True, exist_ok=True)
+        outputs.atomic_write(unfinished, "")
     status = _dvc_repro()
     if status != 0:
         print(f"\nStopped: the stage that DVC names above failed (exit status {status}).", file=sys.stderr)
         print("Once it is mended, `make repro` takes finished training runs from .cache/.", file=sys.stderr)
         return 1
+    unfinished.unlink()
+    update_readme(argparse.Namespace(check=False))
     print("\n" + report.comparison(committed, claims.read(CLAIMS)))
     if with_git:
-        print("\nresults/ now holds this machine's results; to restore: git checkout -- results dvc.lock")
+        print("\nresults/ and README.md now hold this machine's results;")
+        print("the committed ones come back with: git checkout -- results dvc.lock README.md")
     return 0
 
 
@@ -132,7 +144,7 @@ def prepare_dvc() -> bool:
 
 def committed_claims() -> list[claims.Row]:
     """The claims as the project ships them: git's, or without git a copy made before the first rerun."""
-    copy = outputs.cache_folder() / "committed-claims.json"
+    copy = ROOT / ".cache" / "committed-claims.json"
     if (ROOT / ".git").exists() and shutil.which("git"):
         show = ["git", "show", "HEAD:./results/claims.json"]
         shown = subprocess.run(show, cwd=ROOT, capture_output=True, check=False)

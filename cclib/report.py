@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cclib.claims import Row
+from cclib.outputs import MEASURED_BY_RUNNER
 
 _HEADS = ["claim", "quantity", "value [95 % interval]", "n", "baseline", "threshold", "verdict"]
 
@@ -60,10 +61,9 @@ def machine_table(measured: dict[str, dict[str, Any]]) -> str:
 
     measured: notebook name -> its machine.json.
     """
-    known = ("profile", "wall_seconds", "peak_memory_mib", "hardware", "versions")
     lines = []
     for name, record in measured.items():
-        others = (f"{key.replace('_', ' ')}: {_short(record[key])}" for key in record if key not in known)
+        others = (f"{key.replace('_', ' ')}: {_short(record[key])}" for key in record if key not in MEASURED_BY_RUNNER)
         lines.append([name, f"{record['wall_seconds']:.0f} s", f"{record['peak_memory_mib']} MiB", "; ".join(others)])
     table = _markdown(["notebook", "wall time", "peak memory", "also measured"], lines)
     machines = {_machine(record): None for record in measured.values()}  # In order, each once.
@@ -83,7 +83,7 @@ def comparison(committed: Sequence[Row], here: Sequence[Row]) -> str:
     """One line per claim row: the committed value, this machine's, and whether they give the same verdict."""
     before = {_identity(row): row for row in committed}
     after = {_identity(row): row for row in here}
-    lines = [["claim", "in", "quantity", "committed", "this machine", "verdict here", "same verdict"]]
+    lines = [["claim", "in", "committed", "this machine", "unit", "verdict here", "same", "quantity"]]
     for key in after | before:
         old, new = before.get(key), after.get(key)
         same = "new" if old is None else "gone" if new is None else _same(old["verdict"], new["verdict"])
@@ -91,14 +91,15 @@ def comparison(committed: Sequence[Row], here: Sequence[Row]) -> str:
             [
                 key[0],
                 key[1].split("-")[0],
-                key[2] if len(key[2]) <= 30 else f"{key[2][:29]}…",
                 span(old) if old else "–",
                 span(new) if new else "–",
+                (new or old or {})["unit"],
                 new["verdict"] if new else "–",
                 same,
+                key[2],
             ]
         )
-    widths = [max(len(line[column]) for line in lines) for column in range(7)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     padded = ("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines)
     return "\n".join(line.rstrip() for line in padded)
 

@@ -1,6 +1,6 @@
 """Runs one notebook with the parameters of a profile; its results appear whole, or the earlier ones stay.
 
-It knows nothing of DVC, of the order of notebooks or of what they compute. Processes are cclib/watchdog.py's.
+It knows nothing of DVC, of the order of notebooks or of what they compute. Processes are cclib/machine.py's.
 """
 
 import ast
@@ -47,15 +47,30 @@ def source_path(root: Path, name: str) -> Path:
 
 
 def load_profile(root: Path, profile: str) -> dict[str, dict[str, Any]]:
-    """A profile: notebook name -> {parameter: value}. An unknown or malformed one raises ValueError."""
+    """A profile: "nb-" and a notebook's name -> {parameter: value}. An unknown or malformed one raises ValueError.
+
+    The prefix is there for `dvc exp run -S`, whose keys cannot begin with a digit.
+    """
     names = sorted(path.stem for path in (root / "profiles").glob("*.yaml"))
     if profile not in names:
         raise ValueError(f"profile {profile!r} does not exist; there are {', '.join(names)}")
     path = root / "profiles" / f"{profile}.yaml"
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_yaml(path)
     if not isinstance(content, dict) or not all(isinstance(part, dict) for part in content.values()):
         raise ValueError(f"{path}: must map each notebook to {{parameter: value}}, got {content!r}")
+    sections = [f"nb-{name}" for name in notebook_names(root)]
+    for unknown in sorted(set(content) - set(sections)):
+        close = difflib.get_close_matches(str(unknown), sections, 1, cutoff=0)
+        raise ValueError(f"{path}: {unknown!r} is no notebook's section; did you mean {close[0]!r}?")
     return content
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file; ValueError where it is not YAML."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: is not YAML: {error}") from None
 
 
 def declared_parameters(notebook: Path) -> dict[str, Any]:
@@ -83,10 +98,12 @@ def declared_parameters(notebook: Path) -> dict[str, Any]:
 def parameters(root: Path, name: str, profile: str) -> dict[str, Any]:
     """The profile's values for a notebook: exactly its declared parameters, with the types of its defaults."""
     declared = declared_parameters(source_path(root, name))
-    where = f"profiles/{profile}.yaml, {name}"
-    given = load_profile(root, profile).get(name)
+    where = f"profiles/{profile}.yaml, nb-{name}"
+    given = load_profile(root, profile).get(f"nb-{name}")
     if given is None:
-        raise ValueError(f"profiles/{profile}.yaml has no section {name!r}; add its parameters: {', '.join(declared)}")
+        raise ValueError(
+            f"profiles/{profile}.yaml has no section 'nb-{name}'; add its parameters: {', '.join(declared)}"
+        )
     for unknown in [key for key in given if key not in declared]:
         close = difflib.get_close_matches(str(unknown), declared, 1, cutoff=0)
         hint = f"did you mean {close[0]!r}?" if close else "it has none"
@@ -209,8 +226,8 @@ def _joined_streams(cell_outputs: list[nbformat.NotebookNode]) -> list[nbformat.
             joined.append(output)
     for output in joined:
         if output.output_type == "stream" and output.name == "stderr":
-            # A line that returns to its start is a progress bar's.
-            output.text = re.sub(r"[^\n]*\r[^\n]*\n?", "", output.text)
+            # What a line returned over is a progress bar or a notice for the terminal; a last 100 % or 2/2 is a bar's.
+            output.text = re.sub(r"[^\n]*\r([^\n\r]*\d( ?%|/\d)[^\n\r]*)?\n?", "", output.text)
     return [output for output in joined if output.output_type != "stream" or output.text]
 
 
@@ -219,9 +236,12 @@ def _check_stable(cell_outputs: list[nbformat.NotebookNode], index: int) -> None
     for output in cell_outputs:
         kinds = output.get("data", {})
         text += json.dumps({kind: kinds[kind] for kind in kinds if not kind.startswith("image/png")})
-    found = re.search(r"\bat 0x[0-9a-fA-F]{6,}|ipykernel_[0-9]+", text)
+    here = re.escape(json.dumps(str(outputs.project_root()))[1:-1])
+    found = re.search(rf"\bat 0x[0-9a-fA-F]{{6,}}|ipykernel_[0-9]+|{here}", text)
     if found:
-        raise ValueError(f"cell {index + 1} prints {found.group()!r}, which differs from run to run")
+        raise ValueError(
+            f"cell {index + 1} prints {found.group()!r}, which differs from run to run or from machine to machine"
+        )
 
 
 def _check_results(partial: Path, name: str) -> None:

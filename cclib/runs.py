@@ -12,7 +12,6 @@ import os
 import statistics
 import threading
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -27,7 +26,7 @@ from tqdm import tqdm
 
 from cclib import tasks, training
 from cclib.fingerprint import closure
-from cclib.outputs import atomic_write, cache_folder, write_json
+from cclib.outputs import atomic_write, cache_folder, notice, write_json
 
 EPOCHS_DONE = "epochs-done"  # the file in a run's folder that its progress is read from
 
@@ -80,7 +79,7 @@ class Result:
 
     def model(self) -> nn.Module:
         """The trained model, in evaluation mode."""
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             model = self.run.task.build()
         model.load_state_dict(safetensors.torch.load_file(self.run.folder / "weights.safetensors"))
         return model.eval()
@@ -91,12 +90,11 @@ def run_all(runs: Sequence[Run], jobs: int | None = None) -> list[Result]:
 
     Args:
         runs: in any order; what they have in common is computed once.
-        jobs: processes at a time, each with one thread; by default one for each core. Where they run is joblib's
-            choice: ``with joblib.parallel_config(backend)`` spreads them over a cluster.
+        jobs: processes at a time, each with one thread; by default one for each core that this process may use.
     """
     missing = {run.key: run for run in runs if load(run) is None}
     with progress_bar(list(missing.values())):
-        joblib.Parallel(n_jobs=jobs or os.cpu_count())(
+        joblib.Parallel(n_jobs=jobs or joblib.cpu_count())(
             joblib.delayed(compute)(run, os.getpid()) for run in missing.values()
         )
     results = [load(run) for run in runs]
@@ -111,11 +109,13 @@ def compute(run: Run, parent: int) -> None:
     ``parent`` is the process that asked for it; a worker process ends with it.
     """
     if os.getpid() != parent:
-        threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+        end_with_parent()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
+        for left_by_a_kill in run.folder.glob(".*.partial"):
+            left_by_a_kill.unlink()
         checkpoint, done = run.folder / "checkpoint", run.folder / EPOCHS_DONE
         model, history = training.fit(
             run.task, run.training, run.seed, checkpoint, after_epoch=lambda epochs: atomic_write(done, str(epochs))
@@ -126,11 +126,17 @@ def compute(run: Run, parent: int) -> None:
         torch.set_num_threads(threads)
 
 
-def end_with(parent: int) -> None:
-    """End this process at once when its parent is gone."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+@lru_cache(maxsize=1)  # once a process
+def end_with_parent() -> None:
+    """From now on, end this process as soon as its parent is gone."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
@@ -161,7 +167,7 @@ def epochs_done(run: Run) -> int:
     """How many epochs of a run are done; −1 if it has not started."""
     try:
         return int((run.folder / EPOCHS_DONE).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return -1
 
 
@@ -178,7 +184,7 @@ def checksum(result: dict) -> str:
 
 
 def load(run: Run) -> Result | None:
-    """The stored result of a run, or None; a damaged one is removed with a warning."""
+    """The stored result of a run, or None; a damaged one is removed, and the terminal told."""
     path = run.folder / "result.json"
     if not path.exists():
         return None
@@ -190,7 +196,8 @@ def load(run: Run) -> Result | None:
     except (ValueError, KeyError, TypeError, FileNotFoundError):
         sound = False
     if not sound:
-        warnings.warn(f"{run.folder} ({run.label}) is damaged: the run is computed again", stacklevel=2)
+        notice(f"{run.folder} ({run.label}) is damaged: the run is computed again")
         path.unlink(missing_ok=True)
+        (run.folder / EPOCHS_DONE).unlink(missing_ok=True)
         return None
     return Result(run, result["test"], result["history"])

@@ -141,7 +141,8 @@ class Downscaling:
                 picture = pictures[int(torch.randint(len(pictures), (), generator=generator))]
                 top, left = (int(torch.randint(n - self.crop, (), generator=generator)) for n in picture.shape[1:])
                 image[:] = picture[:, top : top + self.crop, left : left + self.crop]
-            yield images, torch.tensor([self.draw_factor(generator), self.draw_factor(generator)])
+            factor = [self.draw_factor(generator), self.draw_factor(generator)]
+            yield images, torch.tensor(factor, dtype=torch.float64)
 
     def draw_factor(self, generator: torch.Generator) -> float:
         low, high = self.factors
@@ -178,10 +179,14 @@ def squared_error(model: nn.Module, images: Tensor, factor: tuple[float, float],
     return F.mse_loss(model(images, factor)[inside], answer[inside])
 
 
-@lru_cache(maxsize=16)
 def load_grey(name: str) -> Tensor:
     """A photograph as one channel, the mean of its colours: (1, height, width)."""
-    return data.photographs()[name].mean(0, keepdim=True)
+    return load_photographs()[name].mean(0, keepdim=True)
+
+
+@lru_cache(maxsize=1)
+def load_photographs() -> dict[str, Tensor]:
+    return data.photographs()
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,6 @@ import hashlib
 import io
 import math
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cclib.outputs import atomic_write
+from cclib.outputs import atomic_write, notice
 from cclib.tasks import Task
 
 History = list[dict[str, float]]  # of each epoch: train loss, validation measures, seconds
@@ -63,10 +62,10 @@ def fit(
 ) -> tuple[nn.Module, History]:
     """Train, resuming from the file ``checkpoint`` if it is there, and writing it after every epoch.
 
-    ``after_epoch`` is called with the number of epochs done, once at the start and then after each. A damaged
-    checkpoint is reported as a warning, and the run starts anew.
+    ``after_epoch`` is called with the number of epochs done, once at the start and then after each. Of a damaged
+    checkpoint the terminal is told, and the run starts anew.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = task.build()
     optimizer = torch.optim.AdamW(model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
@@ -129,7 +128,7 @@ def resume(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path)
     content = checkpoint.read_bytes()
     digest, content = content[:32], content[32:]
     if hashlib.sha256(content).digest() != digest:
-        warnings.warn(f"{checkpoint} is damaged: this run starts anew", stacklevel=2)
+        notice(f"{checkpoint} is damaged: this run starts anew")
         return []
     state = torch.load(io.BytesIO(content), weights_only=True)  # tensors and plain values: nothing is executed
     model.load_state_dict(state["model"])

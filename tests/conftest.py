@@ -18,6 +18,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 TINY_MODULES = ("outputs", "claims", "fingerprint", "machine", "report", "runner", "pipeline")
 
+README = "<!-- claims:begin --><!-- claims:end -->\n<!-- machine:begin --><!-- machine:end -->\n"
 PARAMETERS = 'values = [1.0, 2.0, 3.0]\nthreshold = 0.5\nlabel = "a"\nseeds = 2'
 EXPERIMENT = """
 import sys
@@ -93,12 +94,13 @@ class Project:
         for name in (".dvcignore", ".gitattributes", ".gitignore"):
             shutil.copy(ROOT / name, root)
         self.write("data/SHA256SUMS", "")
+        self.write("README.md", README)
         self.names = ["01-tiny", "02-small"]
         for name in self.names:
             self.notebook(name)
         section = {"values": [1.0, 2.0, 3.0], "threshold": 0.5, "label": "b", "seeds": 3}
         for profile in ("default", "smoke"):
-            self.profile(profile, dict.fromkeys(self.names, section))
+            self.profile(profile, {f"nb-{name}": section for name in self.names})
         stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
         stages["stages"]["notebook"]["foreach"] = self.names
         stages["stages"]["claims"]["deps"] = [f"results/{name}/metrics.json" for name in self.names]

@@ -110,8 +110,9 @@ def test_repro_of_an_archive_gives_the_same_bytes_and_says_so(committed: Project
     assert done.returncode == 0, done.stderr
     assert archive.contents() == committed.contents()
     lines = done.stdout.splitlines()[-2:]
-    assert [line.split()[:5] for line in lines] == [["C1", nb, "double", "of", "tiny"] for nb in ("01", "02")]
-    assert all(line.endswith("inconclusive  yes") for line in lines)
+    assert [line.split()[:2] for line in lines] == [["C1", "01"], ["C1", "02"]]
+    assert all(line.split()[-6:] == ["px", "inconclusive", "yes", "double", "of", "tiny"] for line in lines)
+    assert archive.call("cclib.pipeline", "readme", "--check").returncode == 0
     assert archive.call("dvc", "status", "-q").returncode == 0
 
 
@@ -182,7 +183,7 @@ SECTION = {"values": [1, 2.5], "threshold": 1, "label": "x", "seeds": 2}
 
 
 def test_a_whole_number_serves_as_a_float(project: Project) -> None:
-    project.profile("default", {"01-tiny": SECTION})
+    project.profile("default", {"nb-01-tiny": SECTION})
     assert runner.parameters(project.root, "01-tiny", "default") == SECTION
 
 
@@ -200,17 +201,23 @@ def test_a_whole_number_serves_as_a_float(project: Project) -> None:
     ],
 )
 def test_bad_parameters_are_named(change: dict, words: str, project: Project) -> None:
-    project.profile("default", {"01-tiny": SECTION | change})
-    with pytest.raises(ValueError, match=f"profiles/default.yaml, 01-tiny: .*{words}"):
+    project.profile("default", {"nb-01-tiny": SECTION | change})
+    with pytest.raises(ValueError, match=f"profiles/default.yaml, nb-01-tiny: .*{words}"):
         runner.parameters(project.root, "01-tiny", "default")
 
 
 def test_incomplete_profiles_are_named(project: Project) -> None:
-    project.profile("default", {"01-tiny": {"seeds": 2}})
+    project.profile("default", {"nb-01-tiny": {"seeds": 2}})
     with pytest.raises(ValueError, match="missing values, threshold, label"):
         runner.parameters(project.root, "01-tiny", "default")
-    with pytest.raises(ValueError, match="no section '02-small'"):
+    with pytest.raises(ValueError, match="no section 'nb-02-small'"):
         runner.parameters(project.root, "02-small", "default")
+    project.profile("default", {"nb-01-tinny": SECTION})
+    with pytest.raises(ValueError, match="'nb-01-tinny' is no notebook's section; did you mean 'nb-01-tiny'"):
+        runner.parameters(project.root, "01-tiny", "default")
+    project.write("profiles/default.yaml", "a: [1")
+    with pytest.raises(ValueError, match="is not YAML"):
+        runner.parameters(project.root, "01-tiny", "default")
     project.profile("default", ["01-tiny"])
     with pytest.raises(ValueError, match="must map each notebook"):
         runner.parameters(project.root, "01-tiny", "default")
@@ -351,8 +358,8 @@ def test_clean_joins_streams_and_drops_progress_bars() -> None:
         stream("stdout", "a"),
         stream("stdout", "b\n"),
         stream("stderr", "\r 10 %"),
-        stream("stderr", "\r100 %\nwarning: w"),
-        stream("stderr", "hat\n"),
+        stream("stderr", "\r100 %\n\r     \rwarning: w"),
+        stream("stderr", "hat\nfor the terminal\r\n"),
         stream("stdout", "c"),
     )
     [cell] = runner.clean(notebook_with(*outputs)).cells
@@ -405,6 +412,7 @@ def test_comparison_shows_changes(committed: Project) -> None:
     old, other = json.loads((committed.root / "results/claims.json").read_text())
     new = old | {"verdict": "reproduced", "low": 1.0, "high": 7.0}
     lines = report.comparison([old], [new, other]).splitlines()
-    assert lines[1].split()[-5:] == ["7]", "reproduced", "NO,", "was", "inconclusive"]
-    assert lines[2].split()[-1] == "new"
-    assert report.comparison([old], []).splitlines()[1].split()[-1] == "gone"
+    quantity = ["double", "of", "tiny"]
+    assert lines[1].split()[-9:] == ["7]", "px", "reproduced", "NO,", "was", "inconclusive", *quantity]
+    assert lines[2].split()[-4:] == ["new", *quantity]
+    assert report.comparison([old], []).splitlines()[1].split()[-4:] == ["gone", *quantity]

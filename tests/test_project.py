@@ -26,7 +26,7 @@ BESIDE = {
     "data": {"images", "outputs"},
     "claims": {"outputs"},
     "figures": {"outputs"},
-    "report": {"claims"},
+    "report": {"claims", "outputs"},
     "runner": {"claims", "machine", "outputs"},
     "pipeline": {"claims", "fingerprint", "outputs", "report", "runner"},
 }
@@ -95,7 +95,7 @@ def test_every_notebook_is_a_stage() -> None:
 @pytest.mark.skipif(not NAMES, reason="no notebooks yet")
 @pytest.mark.parametrize("profile", ["default", "smoke"])
 def test_profiles_name_every_notebook(profile: str) -> None:
-    assert sorted(runner.load_profile(ROOT, profile)) == NAMES
+    assert sorted(runner.load_profile(ROOT, profile)) == [f"nb-{name}" for name in NAMES]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -129,7 +129,7 @@ TRUNKS: dict[str, Callable[[int, int, float], nn.Sequential]] = {
 
 
 class MLPFilter(LearnedFilter):
-    """A filter whose scalar functions are a small network of the offset, as in the paper.
+    """A filter whose scalar functions are a small network of the offset.
 
     Args:
         in_channels, out_channels: channels of the layer's input and output.

@@ -90,10 +90,15 @@ def explain(
 def choose(
     x_shape: Sequence[int], filter: Filter, axes: Axes, groups: int, stretch: bool, element_size: int
 ) -> Explanation:
-    """The candidates in the order of ``auto``: those within the memory limit by time, then the others by memory."""
+    """The candidates in the order of ``auto``: those within the memory limit by time, then the others by memory.
+
+    The reference comes last of those.
+    """
     found = count(x_shape, filter, axes, groups, stretch, element_size)
     fits = sorted((c for c in found if c.bytes <= MEMORY_LIMIT), key=lambda c: c.seconds)
-    large = sorted((c for c in found if c.bytes > MEMORY_LIMIT), key=lambda c: c.bytes)
+    large = sorted(
+        (c for c in found if c.bytes > MEMORY_LIMIT), key=lambda c: (c.implementation == "reference", c.bytes)
+    )
     return Explanation((*fits, *large))
 
 
@@ -108,7 +113,8 @@ def count(
     patch = prod(taps.most for taps in grid)  # taps of one output
     offsets = prod(len(taps.offsets) for taps in grid)  # where the filter is sampled once per phase
     phases = prod(len(taps.phases) for taps in grid)
-    extended = batch * channels * prod(taps.reach[1] - taps.reach[0] + 1 for taps in grid)
+    inside = all(taps.reach[0] >= 0 and taps.reach[1] < taps.axis.n_in for taps in grid)  # no padding: a view of x
+    extended = 0 if inside else batch * channels * prod(taps.reach[1] - taps.reach[0] + 1 for taps in grid)
     matrix = out_channels * in_per_group
     head = features * matrix  # multiply-adds of one weight matrix from its basis
     trunk = sum(parameter.numel() for name, parameter in filter.named_parameters() if name.startswith("trunk"))
