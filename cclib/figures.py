@@ -37,6 +37,7 @@ def use_style() -> None:
             "axes.spines.right": False,
             "axes.spines.top": False,
             "axes.titlesize": "medium",
+            "figure.constrained_layout.use": True,  # legends outside the axes need it
             "figure.dpi": 120,
             "figure.facecolor": "white",
             "grid.linewidth": 0.5,
@@ -46,8 +47,6 @@ def use_style() -> None:
             "savefig.dpi": 160,
         },
     )
-    # Inline pictures in the notebook: as drawn, at their full width.
-    mpl.rcParams["figure.constrained_layout.use"] = True
 
 
 def save(figure: Figure, name: str) -> None:

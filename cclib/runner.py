@@ -218,17 +218,23 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def _joined_streams(cell_outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
     """Each run of pieces of one stream as one output: where a stream is cut is chance. No progress bars."""
+    joined = _join(cell_outputs)
+    for output in joined:
+        if output.output_type == "stream" and output.name == "stderr":
+            # What a line returned over is a progress bar or a notice for the terminal; a last 100 % or 2/2 is a bar's.
+            output.text = re.sub(r"[^\n]*\r([^\n\r]*\d( ?%|/\d)[^\n\r]*)?\n?", "", output.text)
+    # Again, since a bar may have cut another stream in two.
+    return _join([output for output in joined if output.output_type != "stream" or output.text.strip()])
+
+
+def _join(cell_outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
     joined: list[nbformat.NotebookNode] = []
     for output in cell_outputs:
         if output.output_type == "stream" and joined and joined[-1].get("name") == output.name:
             joined[-1].text += output.text
         else:
             joined.append(output)
-    for output in joined:
-        if output.output_type == "stream" and output.name == "stderr":
-            # What a line returned over is a progress bar or a notice for the terminal; a last 100 % or 2/2 is a bar's.
-            output.text = re.sub(r"[^\n]*\r([^\n\r]*\d( ?%|/\d)[^\n\r]*)?\n?", "", output.text)
-    return [output for output in joined if output.output_type != "stream" or output.text]
+    return joined
 
 
 def _check_stable(cell_outputs: list[nbformat.NotebookNode], index: int) -> None:

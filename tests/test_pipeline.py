@@ -361,12 +361,14 @@ def test_clean_joins_streams_and_drops_progress_bars() -> None:
         stream("stderr", "\r100 %\n\r     \rwarning: w"),
         stream("stderr", "hat\nfor the terminal\r\n"),
         stream("stdout", "c"),
+        stream("stderr", "\r50 %\r      \r   "),
+        stream("stdout", "c"),
     )
     [cell] = runner.clean(notebook_with(*outputs)).cells
     assert [(output.name, output.text) for output in cell.outputs] == [
         ("stdout", "ab\n"),
         ("stderr", "warning: what\n"),
-        ("stdout", "c"),
+        ("stdout", "cc"),
     ]
     [cell] = runner.clean(notebook_with(stream("stderr", "\r1/2\r2/2\n"))).cells
     assert cell.outputs == []
