@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -156,9 +157,10 @@ def test_a_failing_notebook_fails_repro_and_keeps_the_earlier_result(clone: Proj
 def test_no_process_outlives_its_starter(end: signal.Signals, project: Project) -> None:
     """kill -9 of what started the run through a shell, as DVC does; and Ctrl-C, which all processes get."""
     project.notebook("01-tiny", SLOW)
-    start = "import subprocess, sys; subprocess.run([sys.argv[1] + ' -m cclib.pipeline run 01-tiny; true'], shell=True)"
+    start = "import subprocess, sys; subprocess.run(sys.argv[1], shell=True)"
+    command = f"{shlex.quote(sys.executable)} -m cclib.pipeline run 01-tiny; true"
     starter = subprocess.Popen(
-        [sys.executable, "-c", start, sys.executable],
+        [sys.executable, "-c", start, command],
         cwd=project.root,
         start_new_session=True,
         stdout=subprocess.DEVNULL,
