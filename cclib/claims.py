@@ -19,7 +19,6 @@ from cclib import outputs
 Row = dict[str, Any]
 
 CLAIMS = tuple(f"C{number}" for number in range(1, 12))
-VERDICTS = ("reproduced", "not reproduced", "inconclusive")
 _TEXTS = ("claim", "notebook", "statement", "quantity", "unit", "better", "baseline", "verdict")
 _NUMBERS = ("value", "low", "high", "threshold")
 KEYS = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import seaborn as sns
@@ -61,13 +63,14 @@ def save(figure: Figure, name: str) -> None:
     figure.savefig(path / f"{name}.png", metadata={"Software": None})
 
 
-def show_image(axes: plt.Axes, image: object, title: str = "", extent: tuple[int, int] | None = None) -> None:
-    """An image without ticks; ``extent`` is the size (height, width) that it is drawn at, by default its own.
+def show_image(axes: plt.Axes, image: Any, title: str = "", extent: tuple[int, int] | None = None) -> None:
+    """An image in [0, 1], (height, width) or (height, width, 3), without ticks.
 
+    ``extent`` is the size (height, width) that it is drawn at, by default its own.
     Pixel centres fall on the same coordinates for every size: a picture of the same scene at another size overlays it.
     """
-    height, width = extent or image.shape[:2]  # type: ignore[attr-defined]
-    axes.imshow(image, vmin=0, vmax=1, extent=(-0.5, width - 0.5, height - 0.5, -0.5))  # type: ignore[arg-type]
+    height, width = extent or image.shape[:2]
+    axes.imshow(image, vmin=0, vmax=1, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
     axes.set(xticks=[], yticks=[], title=title)
     axes.grid(False)
     sns.despine(ax=axes, left=True, bottom=True)
