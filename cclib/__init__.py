@@ -6,6 +6,6 @@ A companion to Shocher, Feinstein, Haim and Irani, "From Discrete to Continuous 
 
 from cclib import filters
 from cclib.functional import cc_conv2d, explain
-from cclib.layers import CCConv2d
+from cclib.layers import CCConv2d, freeze
 
-__all__ = ["CCConv2d", "cc_conv2d", "explain", "filters"]
+__all__ = ["CCConv2d", "cc_conv2d", "explain", "filters", "freeze"]

@@ -23,6 +23,9 @@ COLORS = {
     "classical": _PALETTE[2],
     "input pixels": _PALETTE[4],
     "one scale": _PALETTE[5],
+    "phases": _PALETTE[3],
+    "basis": _PALETTE[6],
+    "reference": _PALETTE[8],
     "truth": _PALETTE[7],
 }
 

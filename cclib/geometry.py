@@ -150,6 +150,42 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Run:
+    """What the first sample of a phase reads: samples ``first, first + 1, …`` of another axis, one for each of
+    ``slots``, the places of their offsets in ``Taps.offsets``."""
+
+    first: int
+    slots: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """What each of ``size`` samples reads from another axis.
+
+    Sample i belongs to run i mod M of the M ``runs``; from one sample of a run to its next the reads move by
+    ``advance``.
+    """
+
+    size: int
+    advance: int
+    runs: tuple[Run, ...]
+
+    @cached_property
+    def count(self) -> int:
+        """The most samples of a run."""
+        return -(-self.size // len(self.runs))
+
+    @cached_property
+    def reach(self) -> tuple[int, int]:
+        """The lowest and highest index read if every run had ``count`` samples; (0, −1) where nothing is read."""
+        used = [run for run in self.runs if run.slots]
+        if not used:
+            return 0, -1
+        last = max(run.first + len(run.slots) for run in used) + (self.count - 1) * self.advance - 1
+        return min(run.first for run in used), last
+
+
+@dataclass(frozen=True, eq=False)
 class Taps:
     """What every output of ``axis`` reads, phase by phase. From one output of a phase to the next the taps move by
     ``advance``."""
@@ -184,6 +220,39 @@ class Taps:
             return 0, -1
         last = (phase.first + (phase.count - 1) * self.advance + len(phase.offsets) - 1 for phase in used)
         return min(phase.first for phase in used), max(last)
+
+
+@lru_cache(maxsize=1024)
+def output_runs(taps: Taps, low: int) -> Runs:
+    """Which inputs each output reads, counted from input ``low``."""
+    pairs = zip(taps.phases, taps.slots, strict=True)
+    runs = tuple(Run(phase.first - low, tuple(slots)) for phase, slots in pairs)
+    return Runs(taps.axis.n_out, taps.advance, runs)
+
+
+@lru_cache(maxsize=1024)
+def input_runs(taps: Taps, low: int, size: int) -> Runs:
+    """The adjoint of ``output_runs``: which outputs read each of the ``size`` inputs from ``low`` on.
+
+    Seen from an input, the outputs that read it are a run too. They repeat with the other period: after ``advance``
+    inputs the outputs are M further on, for M phases.
+    """
+    periodic = len(taps.phases) < taps.axis.n_out
+    period = taps.advance if periodic else max(size, taps.reach[1] - taps.reach[0] + 1)  # or no input repeats
+    found: list[list[tuple[int, int]]] = [[] for _ in range(min(period, size))]  # (output, slot) for each input
+    for phase, slots in zip(taps.phases, taps.slots, strict=True):
+        for tap, slot in enumerate(slots):
+            turns, index = divmod(phase.first - low + tap, period)
+            if index < len(found):
+                count = -(-(size - index) // period)  # inputs of this run; turn m of the run is read by output ...
+                first = phase.index - turns * len(taps.phases)  # ... first + m * M, if there is one
+                if turns < count and turns > -phase.count:
+                    found[index].append((first, slot))
+    runs = []
+    for reads in found:
+        reads.sort()
+        runs.append(Run(reads[0][0] if reads else 0, tuple(slot for _, slot in reads)))
+    return Runs(size, len(taps.phases), tuple(runs))
 
 
 @lru_cache(maxsize=1024)

@@ -1,7 +1,8 @@
-"""CCConv2d: the continuous convolution as a layer, and its conversion from the discrete layers of torch."""
+"""CCConv2d: the continuous convolution as a layer, and its conversion from and to the discrete layers of torch."""
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from fractions import Fraction
@@ -13,8 +14,10 @@ from torch import Tensor, nn
 
 from cclib import filters
 from cclib.filters.base import check_channels
-from cclib.functional import IMPLEMENTATIONS, PADDING_MODES, cc_conv2d, check_input, convolve
-from cclib.geometry import Axis, as_fraction, as_pair
+from cclib.frozen import FrozenConv2d
+from cclib.functional import IMPLEMENTATIONS, PADDING_MODES, check_input, convolve
+from cclib.functional.sampling import Axes, resize_axes
+from cclib.geometry import Axis, as_fraction, as_pair, as_size
 
 
 class CCConv2d(nn.Module):
@@ -101,31 +104,16 @@ class CCConv2d(nn.Module):
         ``scale``, ``size`` and ``start`` are those of ``cc_conv2d``. Without scale and size the layer's own scale
         holds. A converted layer has the geometry of its discrete layer as long as neither scale nor size is given.
         """
-        if scale is None and size is None and self.discrete_axes is not None:
-            check_input(x, self.filter, self.bias, self.groups, self.padding_mode)
-            return convolve(
-                x,
-                self.filter,
-                self.bias,
-                place(self.discrete_axes, int(x.shape[-2]), int(x.shape[-1]), start),
-                self.groups,
-                self.padding_mode,
-                self.stretch,
-                self.implementation,
-            )
-        if scale is None and size is None:
-            scale = self.scale
-        return cc_conv2d(
+        check_input(x, self.filter, self.bias, self.groups, self.padding_mode)
+        return convolve(
             x,
             self.filter,
             self.bias,
-            scale=scale,
-            size=size,
-            start=start,
-            groups=self.groups,
-            padding_mode=self.padding_mode,
-            stretch=self.stretch,
-            implementation=self.implementation,
+            self.axes(int(x.shape[-2]), int(x.shape[-1]), scale, size, start),
+            self.groups,
+            self.padding_mode,
+            self.stretch,
+            self.implementation,
         )
 
     @classmethod
@@ -170,6 +158,34 @@ class CCConv2d(nn.Module):
         layer.discrete_axes = discrete_axes(conv)
         return layer.train(conv.training)
 
+    def freeze(self, input_size: Any, *, scale: Any = None, size: Any = None, start: Any = None) -> FrozenConv2d:
+        """The layer as a plain convolution: the same output, at one input size and geometry, with the weights of now.
+
+        Each pair of phases has its own weights: few where the scale is a ratio of small integers, as many as output
+        pixels where it is irrational.
+
+        Args:
+            input_size: height and width of the input, an integer or a pair.
+            scale, size, start: as in ``forward``.
+
+        Raises:
+            ValueError, TypeError: an argument breaks its rule; the message names it, its value and the rule.
+
+        Example:
+            >>> frozen = CCConv2d(16, 32, kernel_size=4, scale=3/4).freeze(28)
+            >>> frozen(torch.zeros(8, 16, 28, 28)).shape
+            torch.Size([8, 32, 21, 21])
+        """
+        height, width = (as_size(side, "input_size") for side in as_pair(input_size, "input_size"))
+        axes = self.axes(height, width, scale, size, start)
+        return FrozenConv2d(self.filter, self.bias, axes, self.groups, self.padding_mode, self.stretch)
+
+    def axes(self, height: int, width: int, scale: Any, size: Any, start: Any) -> Axes:
+        """Where the outputs fall for an input size and the arguments of ``forward``."""
+        if scale is None and size is None and self.discrete_axes is not None:
+            return place(self.discrete_axes, height, width, start)
+        return resize_axes(height, width, self.scale if scale is None and size is None else scale, size, start)
+
     def extra_repr(self) -> str:
         text = (
             f"{self.in_channels}, {self.out_channels}, kernel_size={show(self.kernel_size)}, scale={show(self.scale)}"
@@ -210,7 +226,7 @@ def discrete_axes(conv: nn.Conv2d | nn.ConvTranspose2d) -> tuple[Callable[[int],
     )
 
 
-def place(axes: tuple[Callable[[int], Axis], ...], height: int, width: int, start: Any) -> tuple[Axis, Axis]:
+def place(axes: tuple[Callable[[int], Axis], ...], height: int, width: int, start: Any) -> Axes:
     """The axes of a converted layer for an input size; a given ``start`` replaces the discrete layer's."""
     placed = [axis(n) for axis, n in zip(axes, (height, width), strict=True)]
     starts = as_pair(start, "start")
@@ -219,3 +235,45 @@ def place(axes: tuple[Callable[[int], Axis], ...], height: int, width: int, star
         for axis, at in zip(placed, starts, strict=True)
     )
     return vertical, horizontal
+
+
+def freeze(network: nn.Module, *inputs: Any) -> nn.Module:
+    """A copy of a network, for evaluation, in which every ``CCConv2d`` is frozen (``CCConv2d.freeze``).
+
+    Each layer is frozen at the input size and geometry with which ``inputs`` reach it, so the copy takes inputs of
+    these sizes only, of any batch size. It holds plain layers and can go to torch.export and ONNX.
+
+    Args:
+        network: any module that contains ``CCConv2d`` layers, or is one.
+        inputs: what to call it with.
+
+    Raises:
+        ValueError: a layer is not reached, or is reached with two geometries.
+    """
+    copied = copy.deepcopy(network).eval()
+    layers = {name: module for name, module in copied.named_modules() if isinstance(module, CCConv2d)}
+    reached: dict[CCConv2d, tuple[tuple[int, int], dict[str, Any]]] = {}
+
+    def note(layer: CCConv2d, arguments: tuple[Tensor], call: dict[str, Any]) -> None:
+        found = (int(arguments[0].shape[-2]), int(arguments[0].shape[-1])), call
+        if reached.setdefault(layer, found) != found:
+            raise ValueError(f"layer {names[layer]!r} is reached with two geometries: {reached[layer]} and {found}")
+
+    names = {layer: name for name, layer in layers.items()}
+    hooks = [layer.register_forward_pre_hook(note, with_kwargs=True) for layer in layers.values()]
+    with torch.no_grad():
+        copied(*inputs)
+    for hook in hooks:
+        hook.remove()
+    for name, module in list(copied.named_modules(remove_duplicate=False)):
+        if not isinstance(module, CCConv2d):
+            continue
+        if module not in reached:
+            raise ValueError(f"layer {name!r} is not reached by these inputs, so it has no geometry to be frozen at")
+        size, call = reached[module]
+        frozen = module.freeze(size, **call).eval()
+        if not name:
+            return frozen
+        parent, _, own = name.rpartition(".")
+        setattr(copied.get_submodule(parent), own, frozen)
+    return copied

@@ -5,18 +5,21 @@ resizers in test_filters.py.
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.checkpoint import checkpoint
 
 from cclib import CCConv2d, cc_conv2d, explain
 from cclib.filters import ClassicalFilter, Filter, MLPFilter, SplineFilter, make
-from cclib.functional import IMPLEMENTATIONS, PADDING_MODES
+from cclib.functional import IMPLEMENTATIONS, PADDING_MODES, basis, gather
 from cclib.functional.choice import MEMORY_LIMIT
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None)
@@ -424,6 +427,331 @@ def test_the_input_is_left_alone():
     assert torch.equal(x, before)
 
 
+# ---------------------------------------------------------------------------------------------- the fast paths
+
+# Each of them is taken at one of these: one convolution, a transposed one, patches, line by line.
+FAST = {
+    "convolution": ("phases", 1),
+    "transposed": ("phases", 2),
+    "phases": ("phases", 0.75),
+    "phases, up": ("phases", (1.5, 0.4)),
+    "one phase a pixel": ("phases", math.sqrt(0.5)),
+    "basis": ("basis", 0.75),
+    "basis, up": ("basis", (1.5, math.sqrt(0.5))),
+}
+every_fast_path = pytest.mark.parametrize(("implementation", "scale"), FAST.values(), ids=FAST)
+
+
+def incoming(layout, shape):
+    """A gradient of the output."""
+    gradient = torch.randn(shape, dtype=torch.float64)
+    return {
+        "contiguous": gradient,
+        "channels_last": gradient.contiguous(memory_format=torch.channels_last),
+        "transposed": gradient.mT.contiguous().mT,
+        "expanded": gradient[:1, :, :1].expand(shape),
+        "one number": gradient[:1, :1, :1, :1].expand(shape),
+        "every other": torch.stack([gradient, gradient], -1)[..., 1],
+    }[layout]
+
+
+LAYOUTS = ("contiguous", "channels_last", "transposed", "expanded", "one number", "every other")
+
+
+@given(
+    some_filters(), axes(), axes(), st.integers(1, 3), st.sampled_from(PADDING_MODES), st.booleans(),
+    st.sampled_from(LAYOUTS), st.booleans(), st.sampled_from([None, 0, 40, 1000]), st.data(),
+)  # fmt: skip
+@settings(PROPERTY, max_examples=120)
+def test_gradients_equal_those_of_the_reference(
+    filter, vertical, horizontal, batch, padding_mode, stretch, layout, channels_last, buffer, data
+):
+    filter, groups = filter
+    out_channels, in_per_group = filter.coefficients().shape[1:]
+    (height, width), *geometry = zip(vertical, horizontal, strict=True)
+    assume(padding_mode != "reflect" or not too_wide(filter, (height, width), stretch, *geometry))
+    x = torch.randn(batch, in_per_group * groups, height, width, dtype=torch.float64)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    inputs = [x, torch.randn(out_channels, dtype=torch.float64), *filter.parameters()]
+    wanted = [value.requires_grad_(data.draw(st.booleans())) for value in inputs]
+    wanted = [value for value in wanted if value.requires_grad]
+    arguments = dict(zip(("scale", "size", "start"), geometry, strict=True))
+    arguments |= {"groups": groups, "padding_mode": padding_mode, "stretch": stretch}
+
+    def gradients(implementation, gradient=None):
+        y = cc_conv2d(x, filter, inputs[1], **arguments, implementation=implementation)
+        gradient = incoming(layout, y.shape) if gradient is None else gradient
+        if not y.requires_grad:
+            return gradient, []
+        return gradient, torch.autograd.grad(y, wanted, gradient, allow_unused=True, materialize_grads=True)
+
+    gradient, expected = gradients("reference")
+    with pytest.MonkeyPatch.context() as patch:
+        if buffer is not None:  # one line, or even one image or run, at a time
+            patch.setattr(gather, "PATCH_BYTES", buffer)
+            patch.setattr(basis, "LINES_SHARE", buffer / 1000)
+        for implementation in ("phases", "basis"):
+            _, found = gradients(implementation, gradient)
+            for a, b in zip(found, expected, strict=True):
+                magnitude = b.abs().max().clamp_min(1)
+                torch.testing.assert_close(a / magnitude, b / magnitude, rtol=0, atol=1e-10, msg=implementation)
+
+
+@every_fast_path
+@pytest.mark.parametrize("buffer", [0, 300, 3000, 20000])
+def test_small_buffers_change_nothing(monkeypatch, implementation, scale, buffer):
+    torch.manual_seed(0)
+    layer = CCConv2d(3, 5, 3, implementation=implementation).double()
+    x = torch.randn(4, 3, 11, 13, dtype=torch.float64, requires_grad=True)
+
+    def results():
+        y = layer(x, scale=scale)
+        return y, *torch.autograd.grad(y.cos().sum(), [x, *layer.parameters()])
+
+    expected = results()
+    monkeypatch.setattr(gather, "PATCH_BYTES", buffer)
+    monkeypatch.setattr(basis, "LINES_SHARE", buffer / 20000)
+    with torch.no_grad():
+        inferred = layer(x, scale=scale)
+    torch.testing.assert_close((*results(), inferred), (*expected, expected[0]), rtol=0, atol=1e-12)
+
+
+@every_fast_path
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("stored", [torch.contiguous_format, torch.channels_last])
+def test_backward_leaves_the_image_and_the_gradient_alone(implementation, scale, channels, stored):
+    layer = CCConv2d(channels, channels, 3, implementation=implementation)
+    x = torch.randn(2, channels, 8, 12).contiguous(memory_format=stored).requires_grad_()
+    y = layer(x, scale=scale)
+    gradient = torch.randn_like(y)
+    tensors = (x.detach(), gradient, *(parameter.detach() for parameter in layer.parameters()))
+    before = [tensor.clone() for tensor in tensors]
+    y.backward(gradient)
+    assert all(torch.equal(a, b) for a, b in zip(tensors, before, strict=True))
+
+
+@every_fast_path
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_output_is_stored_as_the_input_is(implementation, scale, channels):
+    layer = CCConv2d(2, channels, 3, implementation=implementation)
+    x = torch.randn(2, 2, 8, 9)
+    for stored in (torch.contiguous_format, torch.channels_last):
+        image = x.contiguous(memory_format=stored)
+        y = layer(image, scale=scale)
+        assert y.is_contiguous(memory_format=stored)
+        with torch.no_grad():
+            assert layer(image, scale=scale).is_contiguous(memory_format=stored)
+
+
+@every_fast_path
+@pytest.mark.parametrize("stored", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_output_can_be_changed_in_place(implementation, scale, stored, channels):
+    torch.manual_seed(0)
+    layer = CCConv2d(2, channels, 3, implementation=implementation).double()
+    x = torch.randn(2, 2, 8, 9, dtype=torch.float64).contiguous(memory_format=stored)
+    expected = torch.autograd.grad(layer(x, scale=scale).relu().sum(), list(layer.parameters()))
+    found = torch.autograd.grad(layer(x, scale=scale).relu_().sum(), list(layer.parameters()))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
+    with torch.no_grad():
+        y = layer(x, scale=scale)
+    y.mul_(torch.ones(1, dtype=torch.float64, requires_grad=True)).sum().backward()
+
+
+@every_fast_path
+@pytest.mark.parametrize("padding_mode", PADDING_MODES)
+def test_gradients_of_an_empty_batch(implementation, scale, padding_mode):
+    layer = CCConv2d(2, 3, 3, padding_mode=padding_mode, implementation=implementation)
+    x = torch.zeros(0, 2, 8, 9, requires_grad=True)
+    layer(x, scale=scale).sum().backward()
+    assert x.grad.shape == x.shape
+    assert all(parameter.grad is not None and not parameter.grad.any() for parameter in layer.parameters())
+
+
+@every_fast_path
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_gradients(implementation, scale, dtype):
+    torch.manual_seed(0)
+    layer = CCConv2d(8, 8, 3, implementation=implementation).to(dtype)
+    x = torch.randn(4, 8, 24, 24).to(dtype)
+    error = 4 * torch.finfo(dtype).eps
+
+    def gradients(layer, x):
+        x = x.detach().requires_grad_()
+        y = layer(x, scale=scale)
+        weight = torch.linspace(0.5, 1, y.numel(), dtype=torch.float64).reshape(y.shape).to(dtype)
+        return torch.autograd.grad(y, [x, *layer.parameters()], weight.to(y.dtype))
+
+    found = gradients(layer, x)
+    layer.implementation = "reference"
+    for a, b in zip(found, gradients(layer.double(), x.double()), strict=True):
+        assert a.dtype == dtype
+        assert (a - b).abs().max() < error * b.abs().max()
+
+
+@every_fast_path
+@pytest.mark.parametrize("inside", [True, False])
+def test_backward_inside_and_outside_of_autocast(implementation, scale, inside):
+    torch.manual_seed(0)
+    layer = CCConv2d(4, 4, 3, implementation=implementation)
+    x = torch.randn(2, 4, 9, 8, requires_grad=True)
+    expected = torch.autograd.grad(layer(x, scale=scale).sum(), [x, *layer.parameters()])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = layer(x, scale=scale)
+        assert y.dtype == torch.bfloat16
+        found = torch.autograd.grad(y.float().sum(), [x, *layer.parameters()]) if inside else None
+    found = found or torch.autograd.grad(y.float().sum(), [x, *layer.parameters()])
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == torch.float32
+        assert (a - b).abs().max() < 0.03 * b.abs().max()
+
+
+@every_fast_path
+@pytest.mark.parametrize("first", ["bias", "weight", "x"])
+def test_second_derivatives_where_one_input_alone_is_wanted(implementation, scale, first):
+    torch.manual_seed(0)
+    layer = CCConv2d(2, 2, 2, implementation=implementation).double().requires_grad_(False)
+    x = torch.randn(1, 2, 5, 4, dtype=torch.float64)
+    wanted = {"bias": layer.bias, "weight": layer.filter.weight, "x": x}[first].requires_grad_()
+
+    def second():
+        (gradient,) = torch.autograd.grad(layer(x, scale=scale).pow(3).sum(), [wanted], create_graph=True)
+        return torch.autograd.grad(gradient.square().sum(), [wanted])
+
+    found = second()
+    layer.implementation = "reference"
+    torch.testing.assert_close(found, second(), rtol=1e-9, atol=1e-10)
+
+
+@every_fast_path
+def test_gradients_of_each_image_by_torch_func(implementation, scale):
+    torch.manual_seed(0)
+    layer = CCConv2d(2, 3, 3, implementation=implementation).double()
+    parameters = dict(layer.named_parameters())
+    x = torch.randn(3, 2, 6, 7, dtype=torch.float64)
+
+    def loss(values, x):
+        return torch.func.functional_call(layer, values, (x,), {"scale": scale}).cos().sum()
+
+    of_each = torch.func.vmap(torch.func.grad(loss), (None, 0))(parameters, x)
+    for index, image in enumerate(x):
+        expected = torch.autograd.grad(loss(parameters, image), list(parameters.values()))
+        torch.testing.assert_close([g[index] for g in of_each.values()], list(expected), rtol=0, atol=1e-11)
+
+
+@every_fast_path
+def test_vmap_of_the_layer(implementation, scale):
+    layer = CCConv2d(2, 3, 3, implementation=implementation).double()
+    x = torch.randn(4, 2, 2, 6, 7, dtype=torch.float64)
+    expected = torch.stack([layer(images, scale=scale) for images in x])
+    for mode in (torch.enable_grad, torch.no_grad):
+        with mode():
+            found = torch.func.vmap(layer)(x, scale=scale)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+@every_fast_path
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch meets its own
+def test_jacobians_by_torch_func(implementation, scale):
+    torch.manual_seed(0)
+    layer = CCConv2d(1, 2, 2, implementation=implementation).double()
+    x = torch.randn(1, 1, 3, 4, dtype=torch.float64)
+    expected = torch.autograd.functional.jacobian(lambda x: layer(x, scale=scale), x)
+    for jacobian in (torch.func.jacfwd, torch.func.jacrev):
+        torch.testing.assert_close(jacobian(lambda x: layer(x, scale=scale))(x), expected, rtol=0, atol=1e-12)
+
+
+@every_fast_path
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch meets its own
+def test_forward_mode_derivatives(implementation, scale):
+    torch.manual_seed(0)
+    layer = CCConv2d(2, 3, 3, implementation=implementation).double()
+    x, tangent = torch.randn(2, 1, 2, 6, 7, dtype=torch.float64)
+    expected = layer(x + tangent, scale=scale) - layer(x, scale=scale)
+    for frozen in (False, True):
+        layer.requires_grad_(not frozen)
+        with forward_ad.dual_level():
+            y = layer(forward_ad.make_dual(x, tangent), scale=scale)
+            torch.testing.assert_close(forward_ad.unpack_dual(y).tangent, expected, rtol=0, atol=1e-11)
+
+
+@every_fast_path
+def test_batched_gradients(implementation, scale):
+    torch.manual_seed(0)
+    layer = CCConv2d(2, 3, 3, implementation=implementation).double()
+    x = torch.randn(1, 2, 6, 7, dtype=torch.float64, requires_grad=True)
+    y = layer(x, scale=scale)
+    gradients, inputs = torch.randn(4, *y.shape, dtype=torch.float64), [x, *layer.parameters()]
+    found = torch.autograd.grad(y, inputs, gradients, retain_graph=True, is_grads_batched=True)
+    for index, gradient in enumerate(gradients):
+        expected = torch.autograd.grad(y, inputs, gradient, retain_graph=True)
+        torch.testing.assert_close(tuple(g[index] for g in found), expected, rtol=0, atol=1e-11)
+
+
+@every_fast_path
+def test_a_checkpointed_layer(implementation, scale):
+    layer = CCConv2d(2, 3, 3, implementation=implementation).double()
+    x = torch.randn(2, 2, 8, 9, dtype=torch.float64, requires_grad=True)
+    inputs = [x, *layer.parameters()]
+    expected = torch.autograd.grad(layer(x, scale=scale).cos().sum(), inputs)
+    y = checkpoint(layer, x, scale=scale, use_reentrant=False)
+    torch.testing.assert_close(torch.autograd.grad(y.cos().sum(), inputs), expected, rtol=0, atol=1e-13)
+
+
+@every_fast_path
+def test_backward_twice(implementation, scale):
+    layer = CCConv2d(2, 3, 3, implementation=implementation)
+    x = torch.randn(2, 2, 8, 9, requires_grad=True)
+    y, inputs = layer(x, scale=scale), [x, *layer.parameters()]
+    first = torch.autograd.grad(y.sum(), inputs, retain_graph=True)
+    second = torch.autograd.grad(y.sum(), inputs)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    with pytest.raises(RuntimeError, match="second time"):
+        torch.autograd.grad(y.sum(), inputs)
+
+
+@every_fast_path
+def test_the_input_may_not_change_before_backward(implementation, scale):
+    layer = CCConv2d(2, 3, 3, implementation=implementation)
+    x = torch.randn(2, 2, 8, 9).contiguous(memory_format=torch.channels_last)
+    y = layer(x, scale=scale)
+    x.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+@every_fast_path
+def test_threads_share_a_layer(implementation, scale):
+    torch.manual_seed(0)
+    layer = CCConv2d(2, 3, 3, implementation=implementation)
+    images = [torch.randn(1, 2, 8 + i % 3, 9) for i in range(12)]
+
+    def training(image):
+        y = layer(image, scale=scale)
+        return y.detach(), *torch.autograd.grad(y.sum(), list(layer.parameters()))
+
+    def inference(image):
+        with torch.no_grad():
+            return (layer(image, scale=scale),)
+
+    for run in (training, inference):
+        expected = [run(image) for image in images]
+        with ThreadPoolExecutor(6) as pool:
+            for found, wanted in zip(pool.map(run, images * 4), expected * 4, strict=True):
+                assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+@every_fast_path
+def test_inference_mode_equals_training(implementation, scale):
+    layer = CCConv2d(2, 3, 3, implementation=implementation)
+    x = torch.randn(2, 2, 8, 9)
+    expected = layer(x, scale=scale)
+    for mode in (torch.inference_mode, torch.no_grad, torch.enable_grad, torch.inference_mode):
+        with mode():
+            torch.testing.assert_close(layer(x, scale=scale), expected)
+
+
 # ---------------------------------------------------------------------------------------------- the choice
 
 
@@ -441,14 +769,22 @@ def test_at_scale_1_phases_is_one_convolution(kernel_size, groups, padding_mode)
         assert calls.convolutions == 1
 
 
-def test_phases_makes_a_convolution_for_each_pair_of_phases():
+@pytest.mark.parametrize(
+    ("scale", "groups", "convolutions"),
+    [(1, 1, 1), (0.5, 1, 1), (2, 1, 1), ((3, 2), 2, 1), ((0.75, 1.5), 1, 0), ((0.75, 1.5), 2, 3 * 3)],
+)
+def test_the_convolutions_that_phases_makes(scale, groups, convolutions):
+    filter = MLPFilter(2, 2, 3, groups=groups)
     with Calls() as calls:
-        cc_conv2d(torch.randn(1, 2, 12, 12), MLPFilter(2, 2, 3), scale=(0.75, 1.5), implementation="phases")
-    assert calls.convolutions == 3 * 3
-    for other in ("reference", "basis"):
-        with Calls() as calls:
-            cc_conv2d(torch.randn(1, 2, 12, 12), MLPFilter(2, 2, 3), scale=(0.75, 1.5), implementation=other)
-        assert calls.convolutions == 0
+        cc_conv2d(torch.randn(1, 2, 12, 12), filter, scale=scale, groups=groups, implementation="phases")
+    assert calls.convolutions == convolutions
+
+
+@pytest.mark.parametrize("implementation", ["reference", "basis"])
+def test_the_others_make_no_convolution(implementation):
+    with Calls() as calls:
+        cc_conv2d(torch.randn(1, 2, 12, 12), MLPFilter(2, 2, 3), scale=(0.75, 1.5), implementation=implementation)
+    assert calls.convolutions == 0
 
 
 @given(
@@ -471,15 +807,29 @@ def test_auto_keeps_within_the_memory_limit(batch, channels, shape, kernel_size,
 
 
 @pytest.mark.parametrize("scale", [1, 0.75, math.sqrt(0.5), 1.9])
-def test_auto_never_picks_the_reference_where_it_is_large(scale):
-    filter = MLPFilter(32, 32, 4)
-    for shape in ((1, 32, 64, 64), (8, 32, 128, 128), (64, 32, 256, 256)):
-        found = explain(shape, filter, scale=scale)
-        large = {candidate.implementation: candidate.bytes > MEMORY_LIMIT for candidate in found.candidates}
-        assert found.implementation != "reference"
-        assert large["reference"]
-    few_taps = explain((128, 32, 512, 512), MLPFilter(32, 32, 2), scale=scale / 10)
-    assert few_taps.implementation != "reference"
+@pytest.mark.parametrize("shape", [(1, 32, 64, 64), (8, 32, 128, 128), (64, 32, 256, 256)])
+def test_auto_never_picks_the_reference_on_layers_of_ordinary_size(scale, shape):
+    found = explain(shape, MLPFilter(32, 32, 4), scale=scale)
+    large = {candidate.implementation: candidate.bytes > MEMORY_LIMIT for candidate in found.candidates}
+    assert found.implementation != "reference"
+    assert large["reference"]
+
+
+def test_where_all_are_large_the_reference_comes_last():
+    found = explain((128, 32, 512, 512), MLPFilter(32, 32, 2), scale=0.1)
+    *others, last = found.candidates
+    assert min(candidate.bytes for candidate in found.candidates) > MEMORY_LIMIT
+    assert last.implementation == "reference"
+    assert others == sorted(others, key=lambda candidate: candidate.bytes)
+
+
+@pytest.mark.parametrize("scale", [Fraction(1, 300), Fraction(3, 1000)])
+def test_the_counted_bytes_cover_pixels_between_the_taps(scale):
+    filter, x = MLPFilter(2, 2, 3), torch.randn(1, 2, 8, 8)
+    for candidate in explain(x.shape, filter, scale=scale, size=3).candidates:
+        with torch.no_grad(), Calls() as calls:
+            cc_conv2d(x, filter, scale=scale, size=3, implementation=candidate.implementation)
+        assert calls.largest <= candidate.bytes + 2**16, candidate.implementation
 
 
 @pytest.mark.parametrize("scale", [1, 0.75, math.sqrt(0.5)])
@@ -517,6 +867,8 @@ def test_auto_runs_what_explain_names(monkeypatch, shape, arguments):
     assert text.splitlines()[0].split() == [
         "implementation",
         "multiply-adds",
+        "moved",
+        "MiB",
         "temporary",
         "MiB",
         "calls",

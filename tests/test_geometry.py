@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cclib.geometry import Axis, Window, as_fraction, as_pair, as_size, taps_of
+from cclib.geometry import Axis, Window, as_fraction, as_pair, as_size, input_runs, output_runs, taps_of
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=150)
 fractions = st.fractions(Fraction(1, 5), 4, max_denominator=12)
@@ -162,3 +162,65 @@ def test_phases_hold_the_taps_of_every_output(n_in, scale, size, start, support,
     assert [(phase.first, len(phase.offsets)) for phase in alone.phases] == [
         (read[output].start, len(read[output])) for output in range(axis.n_out)
     ]
+
+
+irrational = st.sampled_from([math.sqrt(0.5), math.sqrt(2), math.pi, 0.1 + 1e-12])
+
+
+@st.composite
+def some_taps(draw):
+    """The taps of an axis: rational or not, centred or far off, wide or narrower than the step."""
+    start = draw(
+        st.none() | st.fractions(-9, 15, max_denominator=8) | st.sampled_from([math.sqrt(3), 10**20, -(10**6)])
+    )
+    axis = Axis.resize(draw(sizes), draw(fractions | irrational), draw(st.none() | sizes), start)
+    support = draw(fractions | st.sampled_from([Fraction(1, 9), Fraction(9)]))
+    shrink = draw(st.sampled_from([Fraction(1), min(axis.scale, Fraction(1))]))
+    return taps_of(axis, Window(support, draw(st.booleans()), shrink), draw(st.booleans()))
+
+
+def reads_of(runs, bound):
+    """(sample, what it reads, slot), as far as that is one of ``bound`` samples of the other axis."""
+    found = set()
+    for sample in range(runs.size):
+        turn, index = divmod(sample, len(runs.runs))
+        first = runs.runs[index].first + turn * runs.advance
+        found |= {(sample, first + k, slot) for k, slot in enumerate(runs.runs[index].slots) if 0 <= first + k < bound}
+    return found
+
+
+def pairs_of(taps, low, size):
+    """(output, input from ``low`` on, slot) of all taps within ``size`` inputs, output by output."""
+    found = set()
+    for phase, slots in zip(taps.phases, taps.slots, strict=True):
+        for turn, output in enumerate(range(phase.index, taps.axis.n_out, len(taps.phases))):
+            first = phase.first + turn * taps.advance - low
+            found |= {(output, first + tap, slot) for tap, slot in enumerate(slots) if 0 <= first + tap < size}
+    return found
+
+
+@given(some_taps(), st.none() | st.integers(-6, 6), st.none() | st.integers(1, 20))
+@PROPERTY
+def test_the_runs_of_outputs_and_of_inputs_are_adjoint(taps, low, size):
+    low = taps.reach[0] if low is None else low
+    size = max(taps.reach[1] - taps.reach[0] + 1, 1) if size is None else size
+    expected = pairs_of(taps, low, size)
+    assert reads_of(output_runs(taps, low), size) == expected
+    runs = input_runs(taps, low, size)
+    assert {(output, i, slot) for i, output, slot in reads_of(runs, taps.axis.n_out)} == expected
+    assert runs.size == size
+    assert sum(len(range(index, size, len(runs.runs))) for index in range(len(runs.runs))) == size
+
+
+@given(some_taps())
+@PROPERTY
+def test_the_reach_of_runs_covers_all_that_they_read(taps):
+    for runs in (output_runs(taps, 0), input_runs(taps, taps.reach[0], max(taps.reach[1] - taps.reach[0] + 1, 1))):
+        used = [
+            (run.first + turn * runs.advance, run.first + turn * runs.advance + len(run.slots) - 1)
+            for run in runs.runs
+            if run.slots
+            for turn in range(runs.count)
+        ]
+        expected = (min(first for first, _ in used), max(last for _, last in used)) if used else (0, -1)
+        assert runs.reach == expected

@@ -177,6 +177,8 @@ class MLPFilter(LearnedFilter):
 
     def functions(self, offsets: Tensor) -> Tensor:
         reach = offsets.new_tensor([float(side) / 2 for side in self.support])
+        if self.weight.dtype == offsets.dtype:
+            return self.trunk(offsets / reach)
         parameters = {name: value.to(offsets.dtype) for name, value in self.trunk.named_parameters()}
         return torch.func.functional_call(self.trunk, parameters, (offsets / reach,))
 

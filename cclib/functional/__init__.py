@@ -108,8 +108,7 @@ def convolve(
     elif implementation not in tuple(IMPLEMENTATIONS):
         names = ", ".join(("auto", *IMPLEMENTATIONS))
         raise ValueError(f"implementation must be one of {names}, got {implementation!r}")
-    y = IMPLEMENTATIONS[implementation](x, filter, axes, groups, padding_mode, stretch)
-    return y if bias is None else y + bias.to(y.dtype).reshape(-1, 1, 1)
+    return IMPLEMENTATIONS[implementation](x, filter, bias, axes, groups, padding_mode, stretch)
 
 
 def check_input(x: Tensor, filter: Filter, bias: Tensor | None, groups: int, padding_mode: str) -> None:

@@ -1,6 +1,7 @@
 """Which implementation ``auto`` picks, from counted operations, bytes and calls, and the explanation of the choice.
 
-The count is of the forward pass. The constants below are rough figures of one laptop core; only their ratios matter.
+Counted is one forward pass. The constants turn the counts into the time of forward and backward on two cores of a
+laptop in float32; they were fitted to measured times (notebook 11-efficiency shows how well they predict).
 """
 
 from __future__ import annotations
@@ -11,29 +12,33 @@ from math import prod
 from typing import Any
 
 from cclib.filters import Filter
+from cclib.functional.phases import is_convolution, transposed_axes
 from cclib.functional.sampling import Axes, grid_of, resize_axes
 
-MULTIPLY_ADDS_PER_SECOND = {"reference": 4e9, "phases": 4e10, "basis": 1.5e10}
-BYTES_PER_SECOND = 5e9
+MULTIPLY_ADDS_PER_SECOND = {"phases": 1.6e10, "basis": 1.7e10, "reference": 1.3e9}
+BYTES_PER_SECOND = 3.3e9
 SECONDS_PER_CALL = 2e-5
-MEMORY_LIMIT = (
-    256 * 2**20
-)  # bytes that a picked implementation may need beside input and output, if any candidate needs fewer
+MEMORY_LIMIT = 256 * 2**20  # bytes that the pick may need beside input and output, if any candidate needs fewer
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What one implementation costs for one call: multiply-adds, bytes of temporary tensors, and library calls."""
+    """What one implementation costs for one call.
+
+    ``multiply_adds`` are counted, ``moved`` are the bytes that it copies from one layout to another, ``bytes`` bound
+    its temporary tensors, ``calls`` are those of the library.
+    """
 
     implementation: str
     multiply_adds: int
+    moved: int
     bytes: int
     calls: int
 
     @property
     def seconds(self) -> float:
         arithmetic = self.multiply_adds / MULTIPLY_ADDS_PER_SECOND[self.implementation]
-        return arithmetic + self.bytes / BYTES_PER_SECOND + self.calls * SECONDS_PER_CALL
+        return arithmetic + self.moved / BYTES_PER_SECOND + self.calls * SECONDS_PER_CALL
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,13 @@ class Explanation:
         return self.candidates[0].implementation
 
     def __str__(self) -> str:
-        lines = [f"{'implementation':<16}{'multiply-adds':>16}{'temporary MiB':>16}{'calls':>8}{'estimate ms':>14}"]
+        lines = [
+            f"{'implementation':<16}{'multiply-adds':>16}{'moved MiB':>12}{'temporary MiB':>16}{'calls':>8}"
+            f"{'estimate ms':>14}"
+        ]
         lines += [
-            f"{c.implementation:<16}{c.multiply_adds:>16,}{c.bytes / 2**20:>16.2f}{c.calls:>8}{c.seconds * 1e3:>14.2f}"
+            f"{c.implementation:<16}{c.multiply_adds:>16,}{c.moved / 2**20:>12.2f}{c.bytes / 2**20:>16.2f}"
+            f"{c.calls:>8}{c.seconds * 1e3:>14.2f}"
             for c in self.candidates
         ]
         return "\n".join([*lines, f"auto picks {self.implementation}"])
@@ -105,40 +114,50 @@ def choose(
 def count(
     x_shape: Sequence[int], filter: Filter, axes: Axes, groups: int, stretch: bool, element_size: int
 ) -> list[Candidate]:
-    """What each implementation costs."""
+    """What each implementation costs on the CPU."""
     batch, channels, _, _ = x_shape
     features, out_channels, in_per_group = filter.coefficients().shape
     grid = grid_of(axes, filter, stretch)
     pixels = prod(axis.n_out for axis in axes)
-    patch = prod(taps.most for taps in grid)  # taps of one output
+    taps = prod(taps.most for taps in grid)  # of one output
     offsets = prod(len(taps.offsets) for taps in grid)  # where the filter is sampled once per phase
-    phases = prod(len(taps.phases) for taps in grid)
-    inside = all(taps.reach[0] >= 0 and taps.reach[1] < taps.axis.n_in for taps in grid)  # no padding: a view of x
-    extended = 0 if inside else batch * channels * prod(taps.reach[1] - taps.reach[0] + 1 for taps in grid)
-    matrix = out_channels * in_per_group
-    head = features * matrix  # multiply-adds of one weight matrix from its basis
+    extended = batch * channels * prod(taps.reach[1] - taps.reach[0] + 1 for taps in grid)
+    images = batch * (channels * prod(axis.n_in for axis in axes) + out_channels * pixels)
+    head = features * out_channels * in_per_group  # multiply-adds of one weight matrix from its basis
     trunk = sum(parameter.numel() for name, parameter in filter.named_parameters() if name.startswith("trunk"))
+    weights = offsets * out_channels * in_per_group
     output = batch * out_channels * pixels
-    convolution = output * patch * in_per_group
-    contraction = batch * channels * pixels * patch * features
-    patches = 2 * patch * (batch * channels + features) + 2 * batch * channels * features  # numbers per output pixel
-    return [
-        Candidate(
-            "reference",
-            convolution + pixels * patch * (head + trunk),
-            element_size * pixels * patch * (2 * matrix + batch * (channels + out_channels)),
-            calls=20,
-        ),
-        Candidate(
-            "phases",
-            convolution + offsets * (head + trunk),
-            element_size * (extended + 2 * offsets * matrix + 2 * output * (phases > 1)),
-            calls=12 + 3 * phases,
-        ),
-        Candidate(
-            "basis",
-            contraction + output * in_per_group * features + offsets * trunk,
-            element_size * (extended + pixels * patches),
-            calls=20,
-        ),
-    ]
+    convolution = output * taps * in_per_group
+    patches = batch * channels * pixels * taps
+    contracted = batch * channels * pixels * features
+
+    def candidate(name: str, multiply_adds: int, moved: int, numbers: int, calls: int) -> Candidate:
+        return Candidate(name, multiply_adds, element_size * moved, element_size * numbers, calls)
+
+    rows, columns = (len(taps.phases) for taps in grid)
+    sampled = convolution + offsets * (head + trunk)
+    if is_convolution(grid) or transposed_axes(grid, "zeros") is not None:
+        phases = candidate("phases", sampled, 0, images + 2 * weights + output, calls=20)
+    elif groups > 1:
+        calls = 20 + 4 * rows * columns
+        phases = candidate("phases", sampled, extended + 2 * output, extended + 2 * weights + 2 * output, calls)
+    else:
+        calls = 20 + 8 * rows + 3 * rows * columns
+        phases = candidate("phases", sampled, patches + images, extended + 2 * images + 2 * weights, calls)
+    contraction = batch * channels * pixels * taps * features + output * in_per_group * features + offsets * trunk
+    if groups > 1:
+        numbers = extended + 2 * (patches + pixels * taps * features + contracted)
+        basis = candidate("basis", contraction, patches + contracted, numbers, calls=20)
+    else:
+        numbers = 2 * images + 2 * offsets * features + (patches + contracted) // axes[0].n_out
+        basis = candidate(
+            "basis", contraction, patches + 2 * contracted + images, numbers, calls=30 + 12 * axes[0].n_out
+        )
+    reference = candidate(
+        "reference",
+        convolution + pixels * taps * (head + trunk),
+        patches,
+        extended + pixels * taps * (2 * out_channels * in_per_group + batch * (channels + out_channels)),
+        calls=20,
+    )
+    return [reference, phases, basis]

@@ -5,16 +5,20 @@ What every implementation needs before it sums. Coordinates come from ``cclib.ge
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from cclib.filters import Filter
+from cclib.functional.derivatives import transformed
 from cclib.geometry import Axis, Taps, Window, as_pair, taps_of
+
+NUMBERS_PER_OFFSET = 128  # about what a filter keeps for its gradient
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -40,21 +44,31 @@ def grid_of(axes: Axes, filter: Filter, stretch: bool, by_phase: bool = True) ->
 
 
 def sample(function: Callable[[Tensor], Tensor], filter: Filter, grid: Grid, stretch: bool, like: Tensor) -> Tensor:
-    """``function``, the filter or its basis, at every pair of offsets of ``grid``, in the type of ``like``.
+    """``function``, the filter or its basis, at every pair of offsets of ``grid``, for an image ``like`` this.
 
-    Returns (vertical offsets, horizontal offsets, ...). With ``stretch`` the taps of each output are normalised.
+    Returns (vertical offsets, horizontal offsets, ...) in float32, or float64 for float64 images: half-precision
+    offsets would move taps. With ``stretch`` the taps of each output are normalised.
     """
     precise = torch.float64 if like.dtype == torch.float64 else torch.float32
     with torch.autocast(like.device.type, enabled=False):
         axes = [torch.tensor(taps.offsets, dtype=precise, device=like.device) for taps in grid]
         offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
-        values = function(offsets)
+        values = evaluate(function, offsets, like)
         if stretch:
             mass = filter.mass(offsets)
             vertical, horizontal = (membership(taps, mass) for taps in grid)
             total = vertical.T @ (vertical @ mass @ horizontal.T) @ horizontal  # of the output that the tap belongs to
             values = values / total[(...,) + (None,) * (values.ndim - 2)]
-    return values.to(like.dtype)
+    return values
+
+
+def evaluate(function: Callable[[Tensor], Tensor], offsets: Tensor, like: Tensor) -> Tensor:
+    """``function(offsets)``; where there are so many offsets that its inner tensors would need more memory than the
+    image, they are computed again for the gradient."""
+    few = offsets.numel() * NUMBERS_PER_OFFSET <= like.numel()
+    if few or not torch.is_grad_enabled() or transformed():
+        return function(offsets)
+    return checkpoint(function, offsets, use_reentrant=False, preserve_rng_state=False)
 
 
 def membership(taps: Taps, like: Tensor) -> Tensor:
@@ -63,6 +77,19 @@ def membership(taps: Taps, like: Tensor) -> Tensor:
     for row, slots in zip(member, taps.slots, strict=True):
         row[slots.start : slots.stop] = 1
     return member.to(like.device)
+
+
+def result_dtype(x: Tensor) -> torch.dtype:
+    """The type of the output: that of x, or that of autocast."""
+    device = x.device.type
+    cast = torch.is_autocast_enabled(device) and x.dtype != torch.float64
+    return torch.get_autocast_dtype(device) if cast else x.dtype
+
+
+def memory_format(x: Tensor) -> torch.memory_format:
+    """That in which the output is stored: as the input is."""
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
 
 
 def extend(x: Tensor, grid: Grid, padding_mode: str) -> Tensor:
@@ -78,18 +105,20 @@ def extend(x: Tensor, grid: Grid, padding_mode: str) -> Tensor:
             x = x.narrow(dim, first if inside else 0, inside)
             x = F.pad(x, (before, after) if dim == -1 else (0, 0, before, after)) if before or after else x
         elif (low, high) != (0, n - 1):
-            index = padding_index(low, high, n, padding_mode)
+            index = padding_index(range(low, high + 1), n, padding_mode)
             x = x.index_select(dim, torch.tensor(index, dtype=torch.long, device=x.device))
     return x
 
 
-def padding_index(low: int, high: int, n: int, padding_mode: str) -> list[int]:
-    """For the indices low … high, the index within 0 … n − 1 from which a padding mode copies."""
+def padding_index(places: Sequence[int], n: int, padding_mode: str) -> list[int]:
+    """Where on an axis of n pixels the values at ``places``, maybe outside, come from; −1 where they are zero."""
+    if padding_mode == "zeros":
+        return [i if 0 <= i < n else -1 for i in places]
     if padding_mode == "replicate":
-        return [min(max(i, 0), n - 1) for i in range(low, high + 1)]
+        return [min(max(i, 0), n - 1) for i in places]
     if padding_mode == "circular":
-        return [i % n for i in range(low, high + 1)]
-    widest = max(-low, high - n + 1)
+        return [i % n for i in places]
+    widest = max(-min(places), max(places) - n + 1) if places else 0
     if widest > n - 1:
         raise ValueError(f"padding_mode 'reflect' allows a pad of at most {n - 1} on {n} pixels, got {widest}")
-    return [n - 1 - abs(n - 1 - abs(i)) for i in range(low, high + 1)]
+    return [n - 1 - abs(n - 1 - abs(i)) for i in places]

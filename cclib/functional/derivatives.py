@@ -1,0 +1,37 @@
+"""Functions with hand-written gradients: when they cannot serve, and their gradients for a second derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+
+def transformed(*tensors: Tensor) -> bool:
+    """Whether tensors are not what they seem: under torch.func (vmap, grad, …), forward-mode AD or batched gradients.
+
+    Then only operations of torch will do.
+    """
+    return (
+        torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+        or any(torch._C._functorch.is_legacy_batchedtensor(tensor) for tensor in tensors)
+    )
+
+
+def differentiable_gradients(
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], wanted: Sequence[bool], gradient: Tensor
+) -> tuple[Tensor | None, ...]:
+    """The gradients of ``function`` with respect to the ``wanted`` of its inputs, for double backward.
+
+    ``function`` is made of operations of torch; ``gradient`` is that of its output.
+    """
+    if not any(wanted):
+        return (None,) * len(wanted)
+    with torch.enable_grad():
+        y = function(*inputs)
+        chosen = [value for value, want in zip(inputs, wanted, strict=True) if want]
+        found = iter(torch.autograd.grad(y, chosen, gradient, create_graph=True))
+    return tuple(next(found) if want else None for want in wanted)

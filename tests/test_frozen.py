@@ -1,0 +1,145 @@
+"""Frozen layers and networks: equal to what they were made from, also after export."""
+
+import math
+import pickle
+from pathlib import Path
+
+import onnxruntime
+import pytest
+import torch
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import cclib
+from cclib import CCConv2d
+from cclib.models import Classifier, ClassifierConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+SCALES = (None, 1, 0.5, 0.75, 1.5, 2, 7 / 6, math.sqrt(0.5), (2, 0.5), (1, 1.25))
+
+
+@given(
+    shape=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    kernel_size=st.sampled_from((0.5, 1, 2.5, 3, (4, 2))),
+    scale=st.sampled_from(SCALES),
+    size=st.none() | st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    start=st.none() | st.sampled_from((0.25, (-3, 1.5), 40)),
+    padding_mode=st.sampled_from(("zeros", "replicate", "circular")),
+    groups=st.sampled_from((1, 2, 4)),
+    filter=st.sampled_from(("siren", "spline")),
+    stretch=st.booleans(),
+    bias=st.booleans(),
+)
+@settings(max_examples=80, deadline=None)
+def test_a_frozen_layer_gives_the_same_output(
+    shape, kernel_size, scale, size, start, padding_mode, groups, filter, stretch, bias
+):
+    torch.manual_seed(0)
+    if filter == "spline" and kernel_size in (0.5, 2.5):
+        filter = "silu"
+    options = {"groups": groups, "padding_mode": padding_mode, "filter": filter, "stretch": stretch, "bias": bias}
+    layer = CCConv2d(4, 8, kernel_size, **options).double()
+    x = torch.randn(2, 4, *shape, dtype=torch.float64)
+    geometry = {"scale": scale, "size": size, "start": start}
+    expected = layer(x, **geometry)
+    if not expected.isfinite().all():
+        return  # normalised taps of a stretched filter that reads nothing
+    frozen = layer.freeze(shape, **geometry)
+    torch.testing.assert_close(frozen(x), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(frozen(x[0], **geometry), expected[0], rtol=0, atol=1e-12)
+
+
+def test_reflected_images():
+    torch.manual_seed(0)
+    layer = CCConv2d(2, 3, 4, scale=0.75, padding_mode="reflect").double()
+    x = torch.randn(1, 2, 12, 9, dtype=torch.float64)
+    torch.testing.assert_close(layer.freeze((12, 9))(x), layer(x), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "conv", [nn.Conv2d(4, 6, 3, 2, 1), nn.ConvTranspose2d(4, 6, 4, 2, 1), nn.Conv2d(4, 4, 5, padding=2, groups=4)]
+)
+def test_a_converted_layer_freezes_at_its_own_geometry(conv):
+    x = torch.randn(2, 4, 8, 11)
+    frozen = CCConv2d.from_conv(conv).freeze((8, 11))
+    torch.testing.assert_close(frozen(x), conv(x), rtol=0, atol=1e-6)
+
+
+def test_freezing_takes_the_weights_of_now_and_draws_no_random_numbers():
+    layer = CCConv2d(2, 3, 3, scale=1.5)
+    state = torch.get_rng_state()
+    frozen = layer.freeze(8)
+    assert torch.equal(torch.get_rng_state(), state)
+    x = torch.randn(1, 2, 8, 8)
+    expected = layer(x)
+    with torch.no_grad():
+        layer.filter.weight.mul_(2)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(frozen))(x), expected, rtol=0, atol=1e-6)
+    assert not any(isinstance(module, CCConv2d) for module in frozen.modules())
+
+
+def test_other_sizes_and_geometries_are_refused():
+    frozen = CCConv2d(2, 3, 3, scale=0.5).freeze((8, 6))
+    x = torch.zeros(1, 2, 8, 6)
+    frozen(x, size=(4, 3))
+    with pytest.raises(ValueError, match=r"x must have the size \(8, 6\) .* got \(8, 8\)"):
+        frozen(torch.zeros(1, 2, 8, 8))
+    with pytest.raises(ValueError, match=r"another geometry than .*size=5"):
+        frozen(x, size=5)
+    with pytest.raises(ValueError, match="input_size must be at least 1, got 0"):
+        CCConv2d(2, 3, 3).freeze(0)
+
+
+class Twice(nn.Module):
+    def __init__(self, sizes):
+        super().__init__()
+        self.layer, self.sizes = CCConv2d(2, 2, 3), sizes
+
+    def forward(self, x):
+        for size in self.sizes:
+            x = self.layer(x, size=size)
+        return x
+
+
+def test_a_layer_that_is_reached_with_two_geometries_or_none_is_named():
+    x = torch.zeros(1, 2, 6, 6)
+    assert cclib.freeze(Twice((6, 6)), x)(x).shape == x.shape
+    with pytest.raises(ValueError, match="'layer' is reached with two geometries"):
+        cclib.freeze(Twice((5, 4)), x)
+    with pytest.raises(ValueError, match="'layer' is not reached"):
+        cclib.freeze(Twice(()), x)
+
+
+def test_freezing_a_network_leaves_it_alone():
+    network = nn.Sequential(CCConv2d(1, 2, 3), nn.BatchNorm2d(2)).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    cclib.freeze(network, torch.randn(4, 1, 6, 6))
+    assert network.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert isinstance(network[0], CCConv2d)
+    assert isinstance(cclib.freeze(CCConv2d(1, 2, 3), torch.zeros(1, 1, 4, 4)), cclib.frozen.FrozenConv2d)
+
+
+@pytest.mark.filterwarnings("ignore:.*treespec.*:FutureWarning")  # of torch's exporter
+@pytest.mark.parametrize("sizes", [None, (28, 24, 17, 14, 7)])
+def test_the_classifier_of_notebook_03_runs_frozen_exported_and_in_onnxruntime(sizes, tmp_path):
+    section = yaml.safe_load((ROOT / "profiles" / "default.yaml").read_text())["nb-03-drop-in"]
+    torch.manual_seed(0)
+    classifier = Classifier(
+        ClassifierConfig("cc", sizes=tuple(sizes or section["sizes"]), channels=tuple(section["channels"]))
+    )
+    x = torch.rand(6, 1, 28, 28)
+    classifier(x)  # statistics for batch norm
+    expected = classifier.eval()(x).detach()
+    frozen = cclib.freeze(classifier, x)
+    assert not any(isinstance(module, CCConv2d) for module in frozen.modules())
+    torch.testing.assert_close(frozen(x), expected, rtol=1e-6, atol=1e-6)
+    batch = ({0: torch.export.Dim("batch")},)
+    exported = torch.export.export(frozen, (x,), dynamic_shapes=batch).module()
+    torch.testing.assert_close(exported(x[:3]), expected[:3], rtol=1e-6, atol=1e-6)
+    torch.onnx.export(frozen, (x,), tmp_path / "net.onnx", dynamic_shapes=batch, verbose=False)
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    found = session.run(None, {session.get_inputs()[0].name: x[:3].numpy()})[0]
+    torch.testing.assert_close(torch.from_numpy(found), expected[:3], rtol=1e-5, atol=1e-5)
