@@ -83,7 +83,7 @@ class Workload:
 
 
 def workload(method: str, case: Case, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Workload:
-    """``case`` computed by one of ``METHODS``.
+    """``case`` computed by one of ``METHODS``, with the weights and the input of seed 0.
 
     - "conv": ``Conv2d`` with the same taps and channels on an image that gives the same output size: one of
       ``new_size + kernel_size − 1`` pixels, unpadded.
@@ -137,7 +137,7 @@ class Timing:
     @property
     def quartiles(self) -> tuple[float, float]:
         """Between which half of the pairs lie."""
-        low, _, high = statistics.quantiles(self.ratios, n=4)
+        low, _, high = statistics.quantiles(self.ratios, n=4, method="inclusive")
         return low, high
 
     def __str__(self) -> str:
@@ -183,10 +183,15 @@ def peak_bytes(run: Callable[[], object], device: str = "cpu") -> int:
         recorded.export_chrome_trace(str(Path(folder) / "trace.json"))
         trace = json.loads((Path(folder) / "trace.json").read_text(encoding="utf-8"))
     changes = [event for event in trace["traceEvents"] if event["name"] == "[memory]"]
-    held = peak = 0
+    held: dict[int, int] = {}  # by address, what was allocated since
+    peak = 0
     for event in sorted(changes, key=lambda event: event["ts"]):
-        held += event["args"]["Bytes"]
-        peak = max(peak, held)
+        address, change = event["args"]["Addr"], event["args"]["Bytes"]
+        if change > 0:
+            held[address] = change
+        else:
+            held.pop(address, None)
+        peak = max(peak, sum(held.values()))
     return peak
 
 
@@ -210,15 +215,15 @@ def extra_memory(work: Workload, run: Callable[[], object], device: str = "cpu")
     return (peak_bytes(run, device) - work.gradient.nbytes) / images
 
 
-def explanation(case: Case) -> Explanation:
+def explanation(case: Case, device: str = "cpu") -> Explanation:
     """What ``auto`` picks, and why."""
     filter = MLPFilter(case.in_channels, case.out_channels, case.kernel_size)
     shape = case.batch, case.in_channels, case.size, case.size
-    return explain(shape, filter, scale=case.scale, size=case.new_size)
+    return explain(shape, filter, scale=case.scale, size=case.new_size, device=device)
 
 
-def table(cases: Sequence[Case] = TABLE, rounds: int = 25) -> Iterator[str]:
-    """The lines of a table: time and memory of the layer beside those of a convolution."""
+def table(cases: Sequence[Case] = TABLE, rounds: int = 25, device: str = "cpu") -> Iterator[str]:
+    """The lines of a table: time and memory of the layer beside those of a convolution, on a device."""
     yield (
         "Times: CCConv2d over Conv2d, median [quartiles] of pairs; training is forward and backward, inference forward "
         "alone.\nMemory: at the peak, beyond input and output, in units of input plus output.\n"
@@ -226,16 +231,19 @@ def table(cases: Sequence[Case] = TABLE, rounds: int = 25) -> Iterator[str]:
     yield f"{'':<45}{'':<9}{'Conv2d':>8}{'':>22}{'':>22}{'memory':>14}"
     yield f"{'case':<45}{'picked':<9}{'ms':>8}{'training':>22}{'inference':>22}{'train':>8}{'infer':>6}{'ref.':>7}"
     for case in cases:
-        conv, cc, reference = (workload(method, case) for method in ("conv", "auto", "reference"))
-        training = paired((conv.train, cc.train), rounds)
-        inference = paired((conv.forward, cc.forward), rounds)
+        conv, cc, reference = (workload(method, case, device) for method in ("conv", "auto", "reference"))
+        training = paired((conv.train, cc.train), rounds, device)
+        inference = paired((conv.forward, cc.forward), rounds, device)
+        milliseconds = statistics.median(training[0].seconds) * 1e3
         yield (
-            f"{case!s:<45}{explanation(case).implementation:<9}{statistics.median(training[0].seconds) * 1e3:>8.1f}"
-            f"{training[1]!s:>22}{inference[1]!s:>22}{extra_memory(cc, cc.train):>8.1f}"
-            f"{extra_memory(cc, cc.forward):>6.1f}{extra_memory(reference, reference.train):>7.1f}"
+            f"{case!s:<45}{explanation(case, device).implementation:<9}{milliseconds:>8.1f}"
+            f"{training[1]!s:>22}{inference[1]!s:>22}{extra_memory(cc, cc.train, device):>8.1f}"
+            f"{extra_memory(cc, cc.forward, device):>6.1f}{extra_memory(reference, reference.train, device):>7.1f}"
         )
 
 
 if __name__ == "__main__":
-    for line in table():
-        print(line, flush=True)
+    for where in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        print(f"device: {where}\n")
+        for line in table(device=where):
+            print(line, flush=True)

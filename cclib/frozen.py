@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from cclib.filters import Filter
-from cclib.functional.sampling import Axes, grid_of, padding_index, resize_axes, sample
+from cclib.functional.sampling import Axes, grid_of, padding_index, sample
 from cclib.geometry import Taps
 
 
@@ -30,10 +31,18 @@ class FrozenConv2d(nn.Module):
     columns: Tensor
 
     def __init__(
-        self, filter: Filter, bias: Tensor | None, axes: Axes, groups: int, padding_mode: str, stretch: bool
+        self,
+        filter: Filter,
+        bias: Tensor | None,
+        axes: Axes,
+        groups: int,
+        padding_mode: str,
+        stretch: bool,
+        resolve: Callable[[int, int, Any, Any, Any], Axes],
     ) -> None:
+        """``resolve`` gives the axes that the layer has for (height, width, scale, size, start)."""
         super().__init__()
-        self.axes = axes
+        self.axes, self.resolve = axes, resolve
         grid = grid_of(axes, filter, stretch)
         self.reads = vertical, horizontal = reads_of(grid[0], padding_mode), reads_of(grid[1], padding_mode)
         like = filter.coefficients() if bias is None else bias
@@ -65,7 +74,7 @@ class FrozenConv2d(nn.Module):
     def forward(self, x: Tensor, *, scale: Any = None, size: Any = None, start: Any = None) -> Tensor:
         """(batch, in_channels, *input_size) -> (batch, out_channels, *size), also unbatched.
 
-        A geometry may be given, as to the layer that was frozen; it must be the one frozen.
+        A geometry may be given, as to the layer that was frozen; it must be the one that it was frozen at.
 
         Raises:
             ValueError: another input size or geometry.
@@ -74,7 +83,8 @@ class FrozenConv2d(nn.Module):
         expected = self.axes[0].n_in, self.axes[1].n_in
         if (height, width) != expected:
             raise ValueError(f"x must have the size {expected} that the layer was frozen for, got {(height, width)}")
-        if (scale, size, start) != (None, None, None) and resize_axes(height, width, scale, size, start) != self.axes:
+        given = (scale, size, start) != (None, None, None)
+        if given and self.resolve(height, width, scale, size, start) != self.axes:
             raise ValueError(
                 f"the layer was frozen at another geometry than scale={scale!r}, size={size!r}, start={start!r}"
             )

@@ -109,7 +109,7 @@ class CCConv2d(nn.Module):
             x,
             self.filter,
             self.bias,
-            self.axes(int(x.shape[-2]), int(x.shape[-1]), scale, size, start),
+            self.resolve(int(x.shape[-2]), int(x.shape[-1]), scale, size, start),
             self.groups,
             self.padding_mode,
             self.stretch,
@@ -177,14 +177,15 @@ class CCConv2d(nn.Module):
             torch.Size([8, 32, 21, 21])
         """
         height, width = (as_size(side, "input_size") for side in as_pair(input_size, "input_size"))
-        axes = self.axes(height, width, scale, size, start)
-        return FrozenConv2d(self.filter, self.bias, axes, self.groups, self.padding_mode, self.stretch)
+        return self.frozen_at(self.resolve(height, width, scale, size, start))
 
-    def axes(self, height: int, width: int, scale: Any, size: Any, start: Any) -> Axes:
-        """Where the outputs fall for an input size and the arguments of ``forward``."""
-        if scale is None and size is None and self.discrete_axes is not None:
-            return place(self.discrete_axes, height, width, start)
-        return resize_axes(height, width, self.scale if scale is None and size is None else scale, size, start)
+    def frozen_at(self, axes: Axes) -> FrozenConv2d:
+        return FrozenConv2d(self.filter, self.bias, axes, self.groups, self.padding_mode, self.stretch, self.resolve)
+
+    @property
+    def resolve(self) -> Callable[[int, int, Any, Any, Any], Axes]:
+        """The function from (height, width, scale, size, start), as given to ``forward``, to where the outputs fall."""
+        return partial(axes_of, self.scale, self.discrete_axes)
 
     def extra_repr(self) -> str:
         text = (
@@ -226,6 +227,23 @@ def discrete_axes(conv: nn.Conv2d | nn.ConvTranspose2d) -> tuple[Callable[[int],
     )
 
 
+def axes_of(
+    own_scale: Any,
+    discrete: tuple[Callable[[int], Axis], ...] | None,
+    height: int,
+    width: int,
+    scale: Any,
+    size: Any,
+    start: Any,
+) -> Axes:
+    """The axes of a layer with a scale of its own, or with those of a discrete layer."""
+    if scale is None and size is None:
+        if discrete is not None:
+            return place(discrete, height, width, start)
+        scale = own_scale
+    return resize_axes(height, width, scale, size, start)
+
+
 def place(axes: tuple[Callable[[int], Axis], ...], height: int, width: int, start: Any) -> Axes:
     """The axes of a converted layer for an input size; a given ``start`` replaces the discrete layer's."""
     placed = [axis(n) for axis, n in zip(axes, (height, width), strict=True)]
@@ -251,29 +269,29 @@ def freeze(network: nn.Module, *inputs: Any) -> nn.Module:
         ValueError: a layer is not reached, or is reached with two geometries.
     """
     copied = copy.deepcopy(network).eval()
-    layers = {name: module for name, module in copied.named_modules() if isinstance(module, CCConv2d)}
-    reached: dict[CCConv2d, tuple[tuple[int, int], dict[str, Any]]] = {}
+    names = {module: name for name, module in copied.named_modules() if isinstance(module, CCConv2d)}
+    reached: dict[CCConv2d, Axes] = {}
 
-    def note(layer: CCConv2d, arguments: tuple[Tensor], call: dict[str, Any]) -> None:
-        found = (int(arguments[0].shape[-2]), int(arguments[0].shape[-1])), call
-        if reached.setdefault(layer, found) != found:
-            raise ValueError(f"layer {names[layer]!r} is reached with two geometries: {reached[layer]} and {found}")
+    def note(layer: CCConv2d, arguments: tuple[Tensor, ...], call: dict[str, Any]) -> None:
+        x = arguments[0] if arguments else call["x"]
+        geometry = (call.get(name) for name in ("scale", "size", "start"))
+        axes = layer.resolve(int(x.shape[-2]), int(x.shape[-1]), *geometry)
+        if reached.setdefault(layer, axes) != axes:
+            raise ValueError(f"layer {names[layer]!r} is reached with two geometries: {reached[layer]} and {axes}")
 
-    names = {layer: name for name, layer in layers.items()}
-    hooks = [layer.register_forward_pre_hook(note, with_kwargs=True) for layer in layers.values()]
+    hooks = [layer.register_forward_pre_hook(note, with_kwargs=True) for layer in names]
     with torch.no_grad():
         copied(*inputs)
     for hook in hooks:
         hook.remove()
-    for name, module in list(copied.named_modules(remove_duplicate=False)):
-        if not isinstance(module, CCConv2d):
-            continue
-        if module not in reached:
+    for layer, name in names.items():
+        if layer not in reached:
             raise ValueError(f"layer {name!r} is not reached by these inputs, so it has no geometry to be frozen at")
-        size, call = reached[module]
-        frozen = module.freeze(size, **call).eval()
-        if not name:
-            return frozen
-        parent, _, own = name.rpartition(".")
-        setattr(copied.get_submodule(parent), own, frozen)
+    frozen = {layer: layer.frozen_at(reached[layer]).eval() for layer in names}
+    if isinstance(copied, CCConv2d):
+        return frozen[copied]
+    for parent in list(copied.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, CCConv2d):
+                setattr(parent, name, frozen[child])
     return copied

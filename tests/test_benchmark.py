@@ -81,8 +81,8 @@ def test_seconds_are_those_of_the_run(monkeypatch):
 def test_a_timing_printed():
     timing = Timing((1.0,) * 5, (1.0, 1.5, 2.0, 2.5, 3.0))
     assert timing.ratio == 2
-    assert timing.quartiles == (1.25, 2.75)
-    assert all(number in str(timing) for number in ("2.0", "1.25", "2.75"))
+    assert timing.quartiles == (1.5, 2.5)
+    assert all(number in str(timing) for number in ("2.0", "1.50", "2.50"))
 
 
 @pytest.mark.parametrize("held", [1_000, 10_000_000])
@@ -119,7 +119,6 @@ def test_the_table_has_a_line_for_each_case():
     assert lines[-3].startswith("case")
     for line, case in zip(lines[-2:], (SMALL, SCALED), strict=True):
         assert line[45:].split()[0] == explanation(case).implementation
-    assert len({len(line) for line in lines[-3:]}) == 1
 
 
 @pytest.mark.parametrize("case", [TABLE[n] for n in (1, 2, 7)], ids=str)

@@ -15,6 +15,8 @@ from cclib.filters.learned import TRUNKS, LearnedFilter, MLPFilter, SplineFilter
 
 __all__ = ["ClassicalFilter", "Filter", "LearnedFilter", "MLPFilter", "SplineFilter", "make"]
 
+OWN = (MLPFilter, SplineFilter, ClassicalFilter)  # whose output depends on their offsets and tensors alone
+
 FILTERS = (*TRUNKS, "spline", *KERNELS)
 
 

@@ -3,8 +3,8 @@
     y[n, o, p] = bias[o] + sum over c and taps q of x[n, c, q] * W(q − u(p))[o, c]
 
 is a cross-correlation over the taps q in the window about u(p), the position of output p on the input. Here are the
-public function and its checks; ``sampling`` reads filter and image on the grid, ``implementations`` sum, ``choice``
-picks one.
+public function and its checks. ``sampling`` reads filter and image on the grid, ``cache`` keeps the filter in
+inference. ``reference``, ``phases`` (with ``gather``, its engine on the CPU) and ``basis`` sum; ``choice`` picks one.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def convolve(
     if x.ndim == 3:
         return convolve(x.unsqueeze(0), filter, bias, axes, groups, padding_mode, stretch, implementation).squeeze(0)
     if implementation == "auto":
-        implementation = choose(x.shape, filter, axes, groups, stretch, x.element_size()).implementation
+        implementation = choose(x.shape, filter, axes, groups, stretch, x.element_size(), x.device.type).implementation
     elif implementation not in tuple(IMPLEMENTATIONS):
         names = ", ".join(("auto", *IMPLEMENTATIONS))
         raise ValueError(f"implementation must be one of {names}, got {implementation!r}")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cclib.filters import Filter
 from cclib.functional.cache import remembered
-from cclib.functional.derivatives import differentiable_gradients, transformed
+from cclib.functional.derivatives import differentiable_gradients, plain_tensors, transformed
 from cclib.functional.sampling import (
     Axes,
     Grid,
@@ -43,7 +43,7 @@ def basis(
     with torch.autocast(x.device.type, enabled=False):
         functions = remembered(
             filter,
-            ("basis", axes, stretch, x.dtype, x.device),
+            ("basis", grid, stretch, x.dtype, x.device),
             lambda: F.pad(sample(filter.basis, filter, grid, stretch, x).to(x.dtype), (0, 0, 0, 1, 0, 1)),
         )  # (vertical offsets, horizontal offsets, features); after the last offset a tap that is not there: zero
         coefficients = filter.coefficients().to(x.dtype)
@@ -66,6 +66,7 @@ def contract(x: Tensor, functions: Tensor, coefficients: Tensor, grid: Grid, gro
 
 
 @lru_cache(maxsize=256)
+@plain_tensors
 def dense_index(taps: Taps, device: torch.device) -> tuple[Tensor, Tensor]:
     """For every output and tap (outputs, most taps): its slot among the offsets, and its index in the extended image.
 
@@ -82,6 +83,7 @@ def dense_index(taps: Taps, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=256)
+@plain_tensors
 def sources(taps: Taps, padding_mode: str) -> tuple[Tensor, Tensor]:
     """For every output and tap (outputs, most taps): its slot among the offsets, and the pixel of the image it reads.
 
@@ -139,7 +141,7 @@ class LineByLine(torch.autograd.Function):
         y = torch.empty(shape, dtype=x.dtype, memory_format=memory_format(x))
         image = pixels_first(x)
         table = functions.flatten(0, 1)
-        for lines in lines_of(grid, padding_mode, taps_at_a_time(x, y)):
+        for lines in lines_of(grid, padding_mode, taps_at_a_time(x, y, len(coefficients))):
             patches, values = read(image, table, lines, grid)
             contracted = contract_taps(patches, values, len(x))
             part = torch.mm(contracted, matrix.t()).view(-1, y.shape[3], len(x), out_channels)
@@ -153,7 +155,9 @@ class LineByLine(torch.autograd.Function):
         wanted, grid, padding_mode = ctx.needs_input_grad[:3], ctx.grid, ctx.padding_mode
         dbias = gradient.sum((0, 2, 3)) if ctx.needs_input_grad[3] else None
         with torch.autocast("cpu", enabled=False):
-            if torch.is_grad_enabled() or transformed(gradient):
+            if not any(wanted):
+                found: tuple[Tensor | None, ...] = (None, None, None)
+            elif torch.is_grad_enabled() or transformed(gradient):
 
                 def composed(x: Tensor, functions: Tensor, coefficients: Tensor) -> Tensor:
                     return contract(extend(x, grid, padding_mode), functions, coefficients, grid, 1)
@@ -179,16 +183,17 @@ def gradients(
     image = pixels_first(x)
     table = functions.flatten(0, 1)
     dimage = torch.zeros_like(image) if wanted[0] else None
-    dtable, dmatrix = torch.zeros_like(table), torch.zeros_like(matrix)
-    for lines in lines_of(grid, padding_mode, taps_at_a_time(x, gradient)):
+    precise = torch.promote_types(x.dtype, torch.float32)  # of the sums over lines
+    dtable, dmatrix = torch.zeros_like(table, dtype=precise), torch.zeros_like(matrix, dtype=precise)
+    for lines in lines_of(grid, padding_mode, taps_at_a_time(x, gradient, features)):
         patches, values = read(image, table, lines, grid)  # (pixels, taps, batch * in), (pixels, taps, features)
         part = gradient[:, :, lines.rows].permute(2, 3, 0, 1).reshape(-1, out_channels)
         if wanted[2]:
-            dmatrix.addmm_(part.t(), contract_taps(patches, values, len(x)))
+            dmatrix += torch.mm(part.t(), contract_taps(patches, values, len(x)))
         dcontracted = torch.mm(part, matrix).view(-1, len(x), features, in_channels)
         dcontracted = dcontracted.transpose(1, 2).flatten(2)  # (pixels, features, batch * in)
         if wanted[1]:
-            dtable.index_add_(0, lines.slots, torch.bmm(patches, dcontracted.mT).flatten(0, 1))
+            dtable.index_add_(0, lines.slots, torch.bmm(patches, dcontracted.mT).flatten(0, 1).to(precise))
         if dimage is not None:
             torch.bmm(values, dcontracted, out=patches)
             dimage.index_add_(0, lines.pixels, patches.flatten(0, 1))
@@ -196,13 +201,13 @@ def gradients(
     del image
     return (
         None if dimage is None else dimage[:-1].t().reshape(x.shape),
-        dtable.view(functions.shape) if wanted[1] else None,
-        dmatrix.view(out_channels, features, in_channels).transpose(0, 1) if wanted[2] else None,
+        dtable.view(functions.shape).to(x.dtype) if wanted[1] else None,
+        dmatrix.view(out_channels, features, in_channels).transpose(0, 1).to(x.dtype) if wanted[2] else None,
     )
 
 
-def taps_at_a_time(x: Tensor, y: Tensor) -> int:
-    return int((x.numel() + y.numel()) * LINES_SHARE) // (len(x) * x.shape[1])
+def taps_at_a_time(x: Tensor, y: Tensor, features: int) -> int:
+    return int((x.numel() + y.numel()) * LINES_SHARE) // (len(x) * x.shape[1] + features)
 
 
 def read(image: Tensor, table: Tensor, lines: Lines, grid: Grid) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
-"""What a filter gives on a grid, kept between calls in inference.
+"""What a filter of this package gives on a grid, kept between calls in inference on the CPU.
 
 Kept per filter, and dropped with it; never copied or saved along. Something kept is given back only as long as the
-filter's parameters and buffers are the very tensors that it was made from, unchanged.
+filter's parameters and buffers are the very tensors that it was made from, unchanged; training drops it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from cclib.filters import ClassicalFilter, Filter, MLPFilter, SplineFilter
+from cclib.filters import OWN, Filter
 from cclib.functional.derivatives import transformed
 
 BYTES = 64 * 2**20  # kept for one filter; the grid used least recently goes first
@@ -30,8 +30,7 @@ class Snapshot:
         # The references keep the memory of a replaced tensor from being given to the tensor that replaces it.
         self.tensors = [tensor.detach() for tensor in tensors]
         self.versions = [tensor._version for tensor in self.tensors]
-        # Writes through ``.data`` leave the version as it is. On the CPU a comparison costs microseconds.
-        self.values = [tensor.clone() if tensor.device.type == "cpu" else None for tensor in self.tensors]
+        self.values = [tensor.clone() for tensor in self.tensors]  # writes through ``.data`` leave the version as it is
 
     def holds(self, tensors: Sequence[Tensor]) -> bool:
         """Whether these are the same tensors, unchanged."""
@@ -44,7 +43,7 @@ class Snapshot:
             and tensor.shape == other.shape
             and tensor.stride() == other.stride()
             and tensor._version == version
-            and (value is None or torch.equal(tensor, value))
+            and torch.equal(tensor, value)
             for tensor, other, version, value in kept
         )
 
@@ -81,9 +80,13 @@ def remembered(filter: Filter, key: Hashable, make: Callable[[], Kept]) -> Kept:
     The key must say all that ``make`` depends on besides the filter.
     """
     tensors = [*filter.parameters(), *filter.buffers()]
-    # Other filters may depend on more than their tensors; tensors made in inference mode do not count their changes.
-    known = type(filter) in (MLPFilter, SplineFilter, ClassicalFilter)
-    if not known or needs_gradient(tensors) or transformed() or any(tensor.is_inference() for tensor in tensors):
+    if needs_gradient(tensors):
+        CACHES.pop(filter, None)
+        return make()
+    # Other filters may depend on more than their tensors. On other devices a comparison would wait for all that is
+    # queued. Tensors made in inference mode do not count their changes.
+    unsafe = any(tensor.device.type != "cpu" or tensor.is_inference() for tensor in tensors)
+    if unsafe or type(filter) not in OWN or transformed():
         return make()
     key = key, torch.is_inference_mode_enabled()  # what is made there cannot serve elsewhere
     with LOCK:

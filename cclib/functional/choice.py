@@ -1,7 +1,8 @@
 """Which implementation ``auto`` picks, from counted operations, bytes and calls, and the explanation of the choice.
 
 Counted is one forward pass. The constants turn the counts into the time of forward and backward on two cores of a
-laptop in float32; they were fitted to measured times (notebook 11-efficiency shows how well they predict).
+server's processor (AMD EPYC) in float32: a least-squares fit to the times of 23 layers, among them those of
+``cclib.benchmark.TABLE``. Notebook 11-efficiency sets estimates beside times.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ def explain(
     start: Any = None,
     stretch: bool = False,
     element_size: int = 4,
+    device: str = "cpu",
 ) -> Explanation:
     """Which implementation ``auto`` picks for an input of shape ``x_shape``, and what the others would cost.
 
@@ -84,6 +86,7 @@ def explain(
         filter: the continuous filter; the groups follow from its channels and those of ``x_shape``.
         scale, size, start, stretch: as in ``cc_conv2d``.
         element_size: bytes of one number; 4 is float32.
+        device: the type of the device. Without groups the CPU has its own ways, whose temporary tensors are smaller.
     """
     if len(x_shape) != 4:
         raise ValueError(f"x_shape must be (batch, channels, height, width), got {tuple(x_shape)}")
@@ -93,17 +96,17 @@ def explain(
             f"x_shape must have a multiple of the filter's {in_per_group} channels per group, got {x_shape[1]}"
         )
     axes = resize_axes(x_shape[2], x_shape[3], scale, size, start)
-    return choose(x_shape, filter, axes, x_shape[1] // in_per_group, stretch, element_size)
+    return choose(x_shape, filter, axes, x_shape[1] // in_per_group, stretch, element_size, device)
 
 
 def choose(
-    x_shape: Sequence[int], filter: Filter, axes: Axes, groups: int, stretch: bool, element_size: int
+    x_shape: Sequence[int], filter: Filter, axes: Axes, groups: int, stretch: bool, element_size: int, device: str
 ) -> Explanation:
     """The candidates in the order of ``auto``: those within the memory limit by time, then the others by memory.
 
     The reference comes last of those.
     """
-    found = count(x_shape, filter, axes, groups, stretch, element_size)
+    found = count(x_shape, filter, axes, groups, stretch, element_size, device)
     fits = sorted((c for c in found if c.bytes <= MEMORY_LIMIT), key=lambda c: c.seconds)
     large = sorted(
         (c for c in found if c.bytes > MEMORY_LIMIT), key=lambda c: (c.implementation == "reference", c.bytes)
@@ -112,9 +115,9 @@ def choose(
 
 
 def count(
-    x_shape: Sequence[int], filter: Filter, axes: Axes, groups: int, stretch: bool, element_size: int
+    x_shape: Sequence[int], filter: Filter, axes: Axes, groups: int, stretch: bool, element_size: int, device: str
 ) -> list[Candidate]:
-    """What each implementation costs on the CPU."""
+    """What each implementation costs."""
     batch, channels, _, _ = x_shape
     features, out_channels, in_per_group = filter.coefficients().shape
     grid = grid_of(axes, filter, stretch)
@@ -138,18 +141,22 @@ def count(
     sampled = convolution + offsets * (head + trunk)
     if is_convolution(grid) or transposed_axes(grid, "zeros") is not None:
         phases = candidate("phases", sampled, 0, images + 2 * weights + output, calls=20)
-    elif groups > 1:
+    elif groups > 1 or device != "cpu":
         calls = 20 + 4 * rows * columns
         phases = candidate("phases", sampled, extended + 2 * output, extended + 2 * weights + 2 * output, calls)
     else:
         calls = 20 + 8 * rows + 3 * rows * columns
         phases = candidate("phases", sampled, patches + images, extended + 2 * images + 2 * weights, calls)
     contraction = batch * channels * pixels * taps * features + output * in_per_group * features + offsets * trunk
-    if groups > 1:
+    if groups > 1 or device != "cpu":
         numbers = extended + 2 * (patches + pixels * taps * features + contracted)
         basis = candidate("basis", contraction, patches + contracted, numbers, calls=20)
     else:
-        numbers = 2 * images + 2 * offsets * features + (patches + contracted) // axes[0].n_out
+        numbers = (
+            2 * images
+            + 2 * offsets * features
+            + (patches + contracted + pixels * taps * (features + 4)) // axes[0].n_out
+        )
         basis = candidate(
             "basis", contraction, patches + 2 * contracted + images, numbers, calls=30 + 12 * axes[0].n_out
         )

@@ -1,12 +1,17 @@
-"""Functions with hand-written gradients: when they cannot serve, and their gradients for a second derivative."""
+"""Functions with hand-written gradients: when they cannot serve, their second derivatives, the tensors they keep."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 
 
 def transformed(*tensors: Tensor) -> bool:
@@ -28,10 +33,19 @@ def differentiable_gradients(
 
     ``function`` is made of operations of torch; ``gradient`` is that of its output.
     """
-    if not any(wanted):
-        return (None,) * len(wanted)
     with torch.enable_grad():
         y = function(*inputs)
         chosen = [value for value, want in zip(inputs, wanted, strict=True) if want]
         found = iter(torch.autograd.grad(y, chosen, gradient, create_graph=True))
     return tuple(next(found) if want else None for want in wanted)
+
+
+def plain_tensors(function: Callable[Given, Made]) -> Callable[Given, Made]:
+    """For a function whose tensors are kept: on the CPU and not of inference mode, wherever the first call stands."""
+
+    @wraps(function)
+    def plainly(*arguments: Given.args, **named: Given.kwargs) -> Made:
+        with torch.inference_mode(False), torch.device("cpu"):
+            return function(*arguments, **named)
+
+    return plainly

@@ -19,10 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cclib.functional.derivatives import plain_tensors
 from cclib.functional.sampling import memory_format
 from cclib.geometry import Run, Runs
 
-PATCH_BYTES = 2**21  # of the buffer at most, which is also at most half of both images: it is to stay in the cache
+# The buffer holds at most this and at most this share of both images (or a line): it is to stay in the cache, and the
+# memory of a call within a few times that of its images.
+PATCH_BYTES = 2**21
 SHARE = 0.5
 
 
@@ -48,6 +51,7 @@ class Plan:
 
 
 @lru_cache(maxsize=64)
+@plain_tensors
 def plan(vertical: Runs, horizontal: Runs, width: int) -> Plan:
     """``width`` is the number of horizontal slots."""
     strips = []
@@ -263,8 +267,8 @@ def channels_last(source: Tensor, vertical: Runs, horizontal: Runs) -> Tensor:
     if top >= 0 and left >= 0 and bottom < height and right < width and is_channels_last(source):
         return view[:, top : bottom + 1, left : right + 1]
     image = source.new_zeros(view.shape[0], bottom - top + 1, right - left + 1, view.shape[3])
-    rows = slice(min(max(top, 0), height), min(bottom + 1, height))
-    columns = slice(min(max(left, 0), width), min(right + 1, width))
+    rows = slice(min(max(top, 0), height), min(max(bottom + 1, 0), height))
+    columns = slice(min(max(left, 0), width), min(max(right + 1, 0), width))
     inside = view[:, rows, columns]
     image[:, rows.start - top :, columns.start - left :][:, : inside.shape[1], : inside.shape[2]] = inside
     return image

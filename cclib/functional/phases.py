@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cclib.filters import Filter
+from cclib.filters import OWN, Filter
 from cclib.functional import gather
 from cclib.functional.cache import needs_gradient, remembered
 from cclib.functional.derivatives import differentiable_gradients, transformed
@@ -31,11 +31,12 @@ def phases(
     grid = grid_of(axes, filter, stretch)
     x = x.to(result_dtype(x))
     bias = None if bias is None else bias.to(x.dtype)
-    key = axes, stretch, x.dtype, x.device
+    key = grid, stretch, x.dtype, x.device
     with torch.autocast(x.device.type, enabled=False):
         transposed = transposed_axes(grid, padding_mode)
         one_by_one = not is_convolution(grid) and transposed is None
-        if one_by_one and groups == 1 and x.device.type == "cpu" and len(x) and not transformed():
+        on_cpu = x.device.type == "cpu" and not transformed()
+        if on_cpu and one_by_one and groups == 1 and len(x) and grid[0].most and grid[1].most:
             return gathered(x, filter, bias, grid, padding_mode, stretch, key)
 
         def kernel(change: Callable[[Tensor], Tensor], *about: Any) -> Tensor:
@@ -65,7 +66,7 @@ def is_convolution(grid: Grid) -> bool:
 
 
 def convolution(x: Tensor, weights: Tensor, bias: Tensor | None, grid: Grid, groups: int, padding_mode: str) -> Tensor:
-    """One phase: a strided convolution. ``weights`` (offsets, offsets, out, in / groups)."""
+    """One phase: a strided convolution. ``weights`` (out, in / groups, offsets, offsets)."""
     padding = [-taps.reach[0] for taps in grid]
     symmetric = all(
         pad >= 0 and (taps.axis.n_in + 2 * pad - taps.most) // taps.advance + 1 == taps.axis.n_out
@@ -182,7 +183,8 @@ def gathered(
     def functions() -> Tensor:
         return sample(filter.basis, filter, grid, stretch, x).flatten(0, 1)
 
-    if needs_gradient((x, bias, *filter.parameters())):
+    tensors = x, bias, filter.coefficients(), *filter.parameters(), *filter.buffers()
+    if needs_gradient(tensors) or (type(filter) not in OWN and torch.is_grad_enabled()):
         return Gathered.apply(x, functions(), filter.coefficients(), bias, grid, extended)
     plan = output_plan(grid, extended)
     weights = remembered(
@@ -232,7 +234,9 @@ class Gathered(torch.autograd.Function):
         wanted = ctx.needs_input_grad[:3]
         grid, extended = ctx.grid, ctx.extended
         with torch.autocast("cpu", enabled=False):
-            if torch.is_grad_enabled() or transformed(gradient):
+            if not any(wanted):
+                found: tuple[Tensor | None, ...] = (None, None, None)
+            elif torch.is_grad_enabled() or transformed(gradient):
 
                 def composed(x: Tensor, functions: Tensor, coefficients: Tensor) -> Tensor:
                     return composed_of(x, functions, coefficients, grid, extended)

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from cclib.filters import Filter
+from cclib.filters import OWN, Filter
 from cclib.functional.derivatives import transformed
 from cclib.geometry import Axis, Taps, Window, as_pair, taps_of
 
@@ -53,7 +53,7 @@ def sample(function: Callable[[Tensor], Tensor], filter: Filter, grid: Grid, str
     with torch.autocast(like.device.type, enabled=False):
         axes = [torch.tensor(taps.offsets, dtype=precise, device=like.device) for taps in grid]
         offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
-        values = evaluate(function, offsets, like)
+        values = evaluate(function, filter, offsets, like)
         if stretch:
             mass = filter.mass(offsets)
             vertical, horizontal = (membership(taps, mass) for taps in grid)
@@ -62,13 +62,31 @@ def sample(function: Callable[[Tensor], Tensor], filter: Filter, grid: Grid, str
     return values
 
 
-def evaluate(function: Callable[[Tensor], Tensor], offsets: Tensor, like: Tensor) -> Tensor:
+def evaluate(function: Callable[[Tensor], Tensor], filter: Filter, offsets: Tensor, like: Tensor) -> Tensor:
     """``function(offsets)``; where there are so many offsets that its inner tensors would need more memory than the
     image, they are computed again for the gradient."""
-    few = offsets.numel() * NUMBERS_PER_OFFSET <= like.numel()
-    if few or not torch.is_grad_enabled() or transformed():
+    few = offsets.numel() // 2 * NUMBERS_PER_OFFSET <= like.numel()
+    if few or type(filter) not in OWN or not torch.is_grad_enabled() or transformed():
         return function(offsets)
-    return checkpoint(function, offsets, use_reentrant=False, preserve_rng_state=False)
+    named = dict(filter.named_parameters())
+
+    def again(offsets: Tensor, *parameters: Tensor) -> Tensor:
+        """With the parameters of now, also if the filter has others by then (``torch.func.functional_call``)."""
+        given = {f"filter.{name}": parameter for name, parameter in zip(named, parameters, strict=True)}
+        return torch.func.functional_call(Call(filter, function), given, (offsets,))
+
+    return checkpoint(again, offsets, *named.values(), use_reentrant=False, preserve_rng_state=False)
+
+
+class Call(nn.Module):
+    """``function``, a method of the filter, as a module."""
+
+    def __init__(self, filter: Filter, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.filter, self.function = filter, function
+
+    def forward(self, offsets: Tensor) -> Tensor:
+        return self.function(offsets)
 
 
 def membership(taps: Taps, like: Tensor) -> Tensor:
