@@ -153,7 +153,8 @@ def multiply_adds(model: nn.Module, *inputs: Any) -> float:
     """Multiply-adds of a forward pass, per item of the batch, counted by torch as it runs.
 
     ``inputs`` are batched. Counted are convolutions and matrix products; a continuous filter is evaluated once for the
-    whole batch, so its share falls with the batch size.
+    whole batch, so its share falls with the batch size. A filter that the network keeps from an earlier inference is
+    not evaluated, and so not counted: count a network that has not run.
     """
     training = model.training
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

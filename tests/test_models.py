@@ -43,8 +43,10 @@ def test_multiply_adds_are_counted_as_by_hand() -> None:
 
 
 def test_filter_evaluation_is_shared_by_the_batch() -> None:
-    network = Classifier(ClassifierConfig("cc"))
-    one, many = (multiply_adds(network, torch.zeros(batch, 1, 28, 28)) for batch in (1, 100))
+    networks = [Classifier(ClassifierConfig("cc")) for _ in range(2)]  # one each: an evaluated filter is kept
+    one, many = (
+        multiply_adds(network, torch.zeros(batch, 1, 28, 28)) for network, batch in zip(networks, (1, 100), strict=True)
+    )
     conv = multiply_adds(Classifier(ClassifierConfig("conv")), torch.zeros(1, 1, 28, 28))
     assert conv < many < one
     assert many < 1.02 * conv
