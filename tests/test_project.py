@@ -6,9 +6,11 @@ import subprocess
 import sys
 from importlib.metadata import metadata, version
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
+import torch
 import yaml
 from conftest import ROOT
 from dvc.utils.hydra import apply_overrides
@@ -154,3 +156,21 @@ def test_claims_are_those_of_the_notebooks() -> None:
 def test_readme_is_generated_from_the_results() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert pipeline.readme_text(text) == text, "run make readme"
+
+
+def test_the_python_of_the_readme_runs_and_gives_the_shapes_that_it_says() -> None:
+    names: dict[str, Any] = {}
+    torch.manual_seed(0)
+    shapes = 0
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL):
+        for line in block.splitlines():
+            code, _, said = line.partition("  # ")
+            if code.endswith(".shape"):
+                assert said.startswith(str(tuple(eval(code, names))))
+                shapes += 1
+            else:
+                exec(code, names)
+    assert shapes
+    layer, frozen, x = (names[name] for name in ("layer", "frozen", "x"))
+    difference = (frozen(x) - layer(x).relu()).abs().max()
+    assert difference <= 1e-6 * layer(x).abs().max()  # float32, summed in another order

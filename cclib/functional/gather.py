@@ -31,10 +31,10 @@ SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """The runs of all samples of one vertical run.
+    """The offsets of one vertical run with each horizontal run: the weights of some lines.
 
-    ``places`` (offsets,) are the places of their offsets in the flattened grid of (vertical, horizontal) slots, one
-    pair of runs after the other; ``starts`` is where those of each pair begin, and the end of the last.
+    ``places`` (offsets,) are their places in the flattened grid of (vertical, horizontal) slots, one horizontal run
+    after the other; ``starts`` is where those of each run begin, and the end of the last.
     """
 
     places: Tensor
