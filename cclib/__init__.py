@@ -5,7 +5,8 @@ A companion to Shocher, Feinstein, Haim and Irani, "From Discrete to Continuous 
 """
 
 from cclib import filters
+from cclib.frames import Frame
 from cclib.functional import cc_conv2d, explain
 from cclib.layers import CCConv2d, freeze
 
-__all__ = ["CCConv2d", "cc_conv2d", "explain", "filters", "freeze"]
+__all__ = ["CCConv2d", "Frame", "cc_conv2d", "explain", "filters", "freeze"]

@@ -27,6 +27,15 @@ COLORS = {
     "basis": _PALETTE[6],
     "reference": _PALETTE[8],
     "truth": _PALETTE[7],
+    "conv + blur": _PALETTE[3],
+    "conv + resize": _PALETTE[4],
+    "conv, many sizes": _PALETTE[5],
+    "conv, one for each size": _PALETTE[8],
+    "cc, one schedule": _PALETTE[9],
+    "transposed conv": _PALETTE[1],
+    "pixel shuffle": _PALETTE[6],
+    "bicubic": _PALETTE[2],
+    "lanczos": _PALETTE[8],
 }
 
 

@@ -7,16 +7,18 @@ version. Its folder in the cache holds ``result.json`` and ``weights.safetensors
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import statistics
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import joblib
 import safetensors.torch
@@ -48,7 +50,7 @@ class Run:
             "training": asdict(self.training),
             "seed": self.seed,
             "data": self.task.data_fingerprint(),
-            "code": code(),
+            "code": code(type(self.task)),
             "torch": torch.__version__,
         }
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
@@ -58,10 +60,10 @@ class Run:
         return cache_folder() / "runs" / self.key
 
 
-@lru_cache(maxsize=1)
-def code() -> dict[str, str]:
-    """The code that a run executes: module -> hash."""
-    return closure([Path(str(tasks.__file__)), Path(str(training.__file__))])
+@lru_cache
+def code(task: type) -> dict[str, str]:
+    """The code that a run of such a task executes: module -> hash."""
+    return closure([Path(inspect.getfile(task)), Path(str(training.__file__))])
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Result:
         return statistics.median(epoch["seconds"] for epoch in self.history)
 
     def model(self) -> nn.Module:
-        """The trained model, in evaluation mode."""
+        """The trained model, on the CPU, in evaluation mode."""
         with torch.random.fork_rng(devices=[]):
             model = self.run.task.build()
         model.load_state_dict(safetensors.torch.load_file(self.run.folder / "weights.safetensors"))
@@ -103,16 +105,29 @@ def run_all(runs: Sequence[Run], jobs: int | None = None) -> list[Result]:
     return [result for result in results if result is not None]
 
 
+def each(function: Callable[[Result], Any], results: Sequence[Result], jobs: int | None = None) -> list[Any]:
+    """``function`` of every result, in order, without gradients: what is measured on trained models.
+
+    It runs in parallel processes with one thread each, and nothing is cached. ``jobs`` as for ``run_all``.
+    """
+    return joblib.Parallel(n_jobs=jobs or joblib.cpu_count())(
+        joblib.delayed(measure)(function, result, os.getpid()) for result in results
+    )
+
+
+def measure(function: Callable[[Result], Any], result: Result, parent: int) -> Any:
+    with alone(parent), torch.no_grad():
+        return function(result)
+
+
 def compute(run: Run, parent: int) -> None:
     """Carry out a run in one thread and store its result; continues from the run's checkpoint if there is one.
 
     ``parent`` is the process that asked for it; a worker process ends with it.
     """
-    if os.getpid() != parent:
-        end_with_parent()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with alone(parent):
+        if run.training.device == "cuda":  # runs spread over the GPUs of a machine
+            torch.cuda.set_device(int(run.key, 16) % torch.cuda.device_count())
         run.folder.mkdir(parents=True, exist_ok=True)
         for left_by_a_kill in run.folder.glob(".*.partial"):
             left_by_a_kill.unlink()
@@ -122,6 +137,17 @@ def compute(run: Run, parent: int) -> None:
         )
         store(run, model, training.evaluate(model, run.task.test), history)
         checkpoint.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(parent: int) -> Iterator[None]:
+    """One thread while it lasts, and an end together with ``parent``, the process that asked for the work."""
+    if os.getpid() != parent:
+        end_with_parent()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
     finally:
         torch.set_num_threads(threads)
 
@@ -172,7 +198,7 @@ def epochs_done(run: Run) -> int:
 
 
 def store(run: Run, model: nn.Module, test: dict[str, float], history: training.History) -> None:
-    weights = safetensors.torch.save({name: value.contiguous() for name, value in model.state_dict().items()})
+    weights = safetensors.torch.save({name: value.cpu().contiguous() for name, value in model.state_dict().items()})
     atomic_write(run.folder / "weights.safetensors", weights)
     result = {"test": test, "history": history, "weights": hashlib.sha256(weights).hexdigest()}
     # Last: where result.json is, the run is complete.

@@ -33,6 +33,8 @@ class Training:
         learning_rate: the peak.
         weight_decay: of AdamW.
         warmup: share of the steps over which the learning rate rises.
+        device: "cpu" or "cuda".
+        precision: "float32", or "bfloat16" for mixed precision (torch.autocast).
     """
 
     epochs: int
@@ -40,6 +42,8 @@ class Training:
     learning_rate: float
     weight_decay: float = 0.01
     warmup: float = 0.15
+    device: str = "cpu"
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -49,6 +53,9 @@ class Training:
             raise ValueError(f"learning_rate must be greater than 0, got {self.learning_rate}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup must be in [0, 1), got {self.warmup}")
+        for name, choices in (("device", ("cpu", "cuda")), ("precision", ("float32", "bfloat16"))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
 
     def rate(self, progress: float) -> float:
         """The learning rate after a share ``progress`` of all steps."""
@@ -67,7 +74,7 @@ def fit(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = task.build()
+        model = task.build().to(training.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
     history = resume(model, optimizer, checkpoint)
     after_epoch(len(history))
@@ -96,16 +103,17 @@ def train_epoch(
     """One pass over the data; the mean loss of its batches."""
     model.train()
     steps = task.batches_per_epoch(training.batch_size)
-    total = 0.0
+    total = torch.zeros((), dtype=torch.float64, device=training.device)
     for step, batch in enumerate(task.batches(training.batch_size, generator)):
         for group in optimizer.param_groups:
             group["lr"] = training.rate((epoch * steps + step) / (training.epochs * steps))
-        loss = task.loss(model, batch)
+        with torch.autocast(training.device, torch.bfloat16, enabled=training.precision == "bfloat16"):
+            loss = task.loss(model, tuple(part.to(training.device, non_blocking=True) for part in batch))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        total += loss.item()
-    return total / steps
+        total += loss.detach()  # read at the end: a GPU need not wait for it
+    return total.item() / steps
 
 
 def evaluate(model: nn.Module, measure: Callable[[nn.Module], dict[str, float]]) -> dict[str, float]:
@@ -130,7 +138,7 @@ def resume(model: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path)
     if hashlib.sha256(content).digest() != digest:
         notice(f"{checkpoint} is damaged: this run starts anew")
         return []
-    state = torch.load(io.BytesIO(content), weights_only=True)  # tensors and plain values: nothing is executed
+    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)  # executes nothing
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return state["history"]

@@ -14,7 +14,7 @@ from torch import nn
 
 import cclib
 from cclib import CCConv2d
-from cclib.models import Classifier, ClassifierConfig
+from cclib.models.classifier import Classifier, ClassifierConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 SCALES = (None, 1, 0.5, 0.75, 1.5, 2, 7 / 6, math.sqrt(0.5), (2, 0.5), (1, 1.25))

@@ -21,7 +21,7 @@ from cclib import claims, fingerprint, pipeline, runner
 NAMES = runner.notebook_names(ROOT)
 
 # Each may import those before it. Not in this row: modules that stand beside it.
-LADDER = ("geometry", "filters", "functional", "frozen", "layers", "models", "tasks", "training", "runs")
+LADDER = ("geometry", "frames", "filters", "functional", "frozen", "layers", "models", "tasks", "training", "runs")
 BESIDE = {
     "outputs": set(),
     "fingerprint": set(),

@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from cclib import tasks
-from cclib.models import ClassifierConfig, DownscalerConfig
+from cclib.models.classifier import ClassifierConfig
+from cclib.models.downscaler import DownscalerConfig
+from cclib.tasks.classification import Classification
+from cclib.tasks.downscaling import PHOTOGRAPHS, Downscaling
 
-CLASSIFY = tasks.Classification(ClassifierConfig("cc"), train_size=250, test_size=100)
+CLASSIFY = Classification(ClassifierConfig("cc"), train_size=250, test_size=100)
 UNSEEN = ((1.6, 1.6), (2.0, 2.7))
-SCALE_DOWN = tasks.Downscaling(DownscalerConfig("siren", 4, True), (1.5, 3.0), UNSEEN, gap=0.1, epoch_batches=4)
+SCALE_DOWN = Downscaling(DownscalerConfig("siren", 4, True), (1.5, 3.0), UNSEEN, gap=0.1, epoch_batches=4)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -28,7 +30,7 @@ def test_an_epoch_holds_every_image_once() -> None:
 
 
 def test_training_images_are_normalised_by_their_own_statistics() -> None:
-    images, _ = tasks.Classification(ClassifierConfig("cc")).split("train")
+    images, _ = Classification(ClassifierConfig("cc")).split("train")
     assert images.mean().abs() < 1e-4
     assert (images.std() - 1).abs() < 1e-4
 
@@ -68,7 +70,7 @@ def test_training_factors_keep_away_from_the_unseen() -> None:
 
 
 def test_a_task_at_one_factor_draws_that_factor() -> None:
-    task = tasks.Downscaling(SCALE_DOWN.model, (2.0, 2.0), ((2.0, 2.0),))
+    task = Downscaling(SCALE_DOWN.model, (2.0, 2.0), ((2.0, 2.0),))
     assert task.draw_factor(generator()) == 2.0
 
 
@@ -81,7 +83,7 @@ def test_half_of_a_batch_are_photographs() -> None:
 
 
 def test_test_photographs_are_not_trained_on() -> None:
-    names = [name for split in tasks.PHOTOGRAPHS.values() for name in split]
+    names = [name for split in PHOTOGRAPHS.values() for name in split]
     assert len(names) == len(set(names))
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from cclib import tasks, training
-from cclib.models import ClassifierConfig
+from cclib import training
+from cclib.models.classifier import ClassifierConfig
+from cclib.tasks.classification import Classification
 
-TASK = tasks.Classification(ClassifierConfig("cc", sizes=(28, 7), channels=(4,)), train_size=300, test_size=100)
+TASK = Classification(ClassifierConfig("cc", sizes=(28, 7), channels=(4,)), train_size=300, test_size=100)
 SCHEDULE = training.Training(epochs=3, batch_size=50, learning_rate=0.02)
 
 

@@ -1,101 +1,18 @@
-"""What a run can be asked to learn: data, model, loss and measures of each task, as plain values.
-
-How a task is trained is ``cclib.training``'s; a task is the same for every seed.
-"""
+"""Learning to imitate anti-aliased bicubic down-scaling."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cclib import data
-from cclib.models import Classifier, ClassifierConfig, Downscaler, DownscalerConfig
-
-Batch = tuple[Tensor, ...]
-
-
-class Task(Protocol):
-    """A frozen dataclass of plain values with these methods; its values are the identity of a cached run."""
-
-    def data_fingerprint(self) -> str:
-        """A hash of the data that the task reads."""
-
-    def build(self) -> nn.Module:
-        """An untrained model, drawn from torch's global generator."""
-
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """The batches of one epoch, drawn from ``generator``."""
-
-    def batches_per_epoch(self, batch_size: int) -> int: ...
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor: ...
-
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Measures on the validation split, taken after every epoch."""
-
-    def test(self, model: nn.Module) -> dict[str, float]:
-        """Measures on the test split, taken once, after the last epoch."""
-
-
-@dataclass(frozen=True)
-class Classification:
-    """Classify the images of a data set.
-
-    Args:
-        model: the classifier.
-        data: name of the data set, as in ``cclib.data.load``; ``folder`` goes with it.
-        train_size, test_size: how many images of each split to use, from the front; 0 means all. Splits are mixed.
-    """
-
-    model: ClassifierConfig
-    data: str = data.SUBSET
-    folder: str | None = None
-    train_size: int = 0
-    test_size: int = 0
-
-    def data_fingerprint(self) -> str:
-        return load_normalised(self.data, self.folder)[0]
-
-    def split(self, name: str) -> Batch:
-        """Normalised images and labels of "train", "validation" or "test"."""
-        images, labels = load_normalised(self.data, self.folder)[1][name]
-        size = (self.train_size if name == "train" else self.test_size) or len(images)
-        return images[:size], labels[:size]
-
-    def build(self) -> nn.Module:
-        return Classifier(self.model)
-
-    def batches_per_epoch(self, batch_size: int) -> int:
-        return -(-len(self.split("train")[0]) // batch_size)
-
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-        images, labels = self.split("train")
-        for index in torch.randperm(len(images), generator=generator).split(batch_size):
-            yield images[index], labels[index]
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        images, labels = batch
-        return F.cross_entropy(model(images), labels)
-
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        return self.accuracy(model, "validation")
-
-    def test(self, model: nn.Module) -> dict[str, float]:
-        return self.accuracy(model, "test")
-
-    def accuracy(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Accuracy in per cent and mean cross-entropy."""
-        images, labels = self.split(split)
-        logits = torch.cat([model(part) for part in images.split(500)])
-        right = (logits.argmax(1) == labels).sum().item()
-        return {"accuracy": 100 * right / len(labels), "loss": F.cross_entropy(logits, labels).item()}
-
+from cclib.models.downscaler import Downscaler, DownscalerConfig
+from cclib.tasks import Batch, device_of
 
 PHOTOGRAPHS = {
     "train": ("astronaut", "brick", "coins", "gravel"),
@@ -167,7 +84,8 @@ class Downscaling:
 
 def psnr(model: nn.Module, photographs: Iterable[str], factor: tuple[float, float]) -> float:
     """Mean over photographs of the peak signal-to-noise ratio to the bicubic answer, in dB; the peak is 1."""
-    errors = [squared_error(model, load_grey(name)[None, :, 100:228, 100:228], factor) for name in photographs]
+    crops = (load_grey(name)[None, :, 100:228, 100:228].to(device_of(model)) for name in photographs)
+    errors = [squared_error(model, crop, factor) for crop in crops]
     return float(-10 * torch.stack(errors).log10().mean())
 
 
@@ -187,15 +105,3 @@ def load_grey(name: str) -> Tensor:
 @lru_cache(maxsize=1)
 def load_photographs() -> dict[str, Tensor]:
     return data.photographs()
-
-
-@lru_cache(maxsize=1)
-def load_normalised(name: str, folder: str | None) -> tuple[str, dict[str, Batch]]:
-    """Fingerprint and splits of a data set, normalised by the mean and deviation of its training images."""
-    dataset = data.load(name, folder=folder)
-    statistics = data.channel_statistics(dataset.train)
-    splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    tensors: dict[str, Batch] = {
-        key: (data.normalised(split.images, *statistics), split.labels) for key, split in splits.items()
-    }
-    return dataset.fingerprint, tensors

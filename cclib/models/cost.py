@@ -1,0 +1,27 @@
+"""What a network costs: parameters, and multiply-adds of a forward pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def parameter_count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def multiply_adds(model: nn.Module, *inputs: Any, **options: Any) -> float:
+    """Multiply-adds of a forward pass, per item of the batch, counted by torch as it runs.
+
+    ``inputs`` are batched; ``options`` go to the model as they are. Counted are convolutions and matrix products; a
+    continuous filter is evaluated once for the whole batch, so its share falls with the batch size.
+    """
+    training = model.training
+    # With gradients, so that no filter kept from an earlier inference is used, which would count as nothing.
+    with torch.enable_grad(), FlopCounterMode(display=False) as counter:
+        model.eval()(*inputs, **options)
+    model.train(training)
+    return counter.get_total_flops() / 2 / inputs[0].shape[0]
