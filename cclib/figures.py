@@ -15,7 +15,7 @@ COLUMN_WIDTH = 7.0  # inches; figures are drawn at the width at which they are r
 
 _PALETTE = sns.color_palette("colorblind").as_hex()
 
-# The same method has the same colour in every notebook.
+# The same method has the same colour in every notebook; past the ten of the palette, Paul Tol's "muted" scheme goes on.
 COLORS = {
     "conv": _PALETTE[1],
     "cc": _PALETTE[0],
@@ -27,15 +27,12 @@ COLORS = {
     "basis": _PALETTE[6],
     "reference": _PALETTE[8],
     "truth": _PALETTE[7],
-    "conv + blur": _PALETTE[3],
-    "conv + resize": _PALETTE[4],
-    "conv, many sizes": _PALETTE[5],
-    "conv, one for each size": _PALETTE[8],
-    "cc, one schedule": _PALETTE[9],
-    "transposed conv": _PALETTE[1],
-    "pixel shuffle": _PALETTE[6],
-    "bicubic": _PALETTE[2],
-    "lanczos": _PALETTE[8],
+    "conv + blur": "#882255",
+    "conv + resize": "#117733",
+    "conv, many sizes": "#332288",
+    "conv, one for each size": "#999933",
+    "cc, one schedule": "#44aa99",
+    "pixel shuffle": "#cc6677",
 }
 
 
