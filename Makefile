@@ -5,7 +5,7 @@ IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 RUN = $(IN_VENV) .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test bench format readme lab lock clean
+.PHONY: help repro test paper bench format readme lab lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -19,6 +19,13 @@ test: .venv/.installed  ## check style, types, units, every notebook at a small 
 	$(RUN) mypy
 	$(RUN) nbstripout --keep-id --verify notebooks/*.ipynb
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+paper: .venv/.installed  ## run every experiment at the size of the paper's, on a GPU; finished ones are kept
+	@for notebook in notebooks/[0-9]*.ipynb; do \
+		name=$$(basename $$notebook .ipynb); \
+		test -f results/paper/$$name/metrics.json || $(RUN) cclib.pipeline run $$name --profile paper || exit 1; \
+	done
+	@$(RUN) cclib.pipeline readme
 
 bench: .venv/.installed  ## time and memory of the layer beside those of Conv2d
 	@$(RUN) cclib.benchmark

@@ -13,10 +13,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cclib import claims, fingerprint, outputs, report, runner
+from cclib import claims, fingerprint, outputs, overview, report, runner
 
 ROOT = outputs.project_root()
 CLAIMS = ROOT / "results" / "claims.json"
+PAPER = ROOT / "results" / "paper"
 
 # The packages whose version can change a number or a picture; others rerun nothing.
 _PINS = (
@@ -48,7 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run one notebook")
     run.add_argument("name", metavar="NN-name")
     run.add_argument("--profile", help="a file in profiles/ (default: the one in params.yaml)")
-    run.add_argument("--output", type=Path, help="where results go (default: results/, or scratch/ for other profiles)")
+    run.add_argument(
+        "--output",
+        type=Path,
+        help="where results go (default: results/, results/paper/ or, for other profiles, scratch/)",
+    )
     run.set_defaults(command=run_notebook)
     for name, command, purpose in (
         ("fingerprints", fingerprints, "write results/code/: what code each notebook depends on"),
@@ -69,10 +74,15 @@ def run_notebook(options: argparse.Namespace) -> int:
         raise ValueError(f"params.yaml: must hold `profile: name` and nothing else, got {settings!r}")
     default = settings["profile"]
     profile = options.profile or default
-    own = profile == default and profile != "smoke"
-    target = ROOT / "results" / options.name if own else ROOT / "scratch" / profile / options.name
-    runner.run(ROOT, options.name, profile, options.output or target)
+    runner.run(ROOT, options.name, profile, options.output or target_folder(options.name, profile, default))
     return 0
+
+
+def target_folder(name: str, profile: str, default: str) -> Path:
+    """Where the results of a profile go: to results/ if it is the project's own, beside them if it is the paper's."""
+    if profile == default and profile != "smoke":
+        return ROOT / "results" / name
+    return (PAPER if profile == "paper" else ROOT / "scratch" / profile) / name
 
 
 def fingerprints(options: argparse.Namespace) -> int:
@@ -105,6 +115,11 @@ def all_rows() -> list[claims.Row]:
     """The rows in the notebooks' metrics.json, in the order of the claims."""
     paths = [ROOT / "results" / name / "metrics.json" for name in runner.notebook_names(ROOT)]
     return sorted((row for path in paths for row in claims.read(path)), key=claims.sort_key)
+
+
+def paper_rows() -> dict[str, list[claims.Row]]:
+    """The rows of the notebooks that were run with the profile `paper`, by notebook."""
+    return {path.parent.name: claims.read(path) for path in sorted(PAPER.glob("*/metrics.json"))}
 
 
 def repro(options: argparse.Namespace) -> int:
@@ -190,7 +205,9 @@ def readme_text(current: str) -> str:
         name: json.loads((ROOT / "results" / name / "machine.json").read_text(encoding="utf-8"))
         for name in runner.notebook_names(ROOT)
     }
-    text = report.replace_section(current, "claims", report.claims_table(claims.read(CLAIMS)))
+    rows = claims.read(CLAIMS)
+    text = report.replace_section(current, "overview", overview.overview_table(rows))
+    text = report.replace_section(text, "claims", report.claims_table(rows, paper_rows()))
     return report.replace_section(text, "machine", report.machine_table(records))
 
 

@@ -4,7 +4,7 @@ It formats rows that others have computed and checked; it judges nothing.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cclib.claims import Row
@@ -25,20 +25,31 @@ def span(row: Row) -> str:
     return f"{number(row['value'])} [{number(row['low'])}, {number(row['high'])}]"
 
 
-def claims_table(rows: Sequence[Row]) -> str:
-    """The claims as a Markdown table, each with a link to its executed notebook."""
-    heads = ["claim", "statement", *_HEADS[1:], "notebook"]
+def claims_table(rows: Sequence[Row], paper: Mapping[str, Sequence[Row]]) -> str:
+    """The claims as a Markdown table, each with a link to its executed notebook.
+
+    paper: notebook name -> its rows with the profile `paper`, for those that were run with it.
+    """
+    heads = ["claim", "statement", *_HEADS[1:], "notebook", "profile `paper`"]
     lines = []
     for row in rows:
         claim, *others = _cells(row)
         link = f"[{row['notebook']}](results/{row['notebook']}/notebook.ipynb)"
-        lines.append([claim, row["statement"], *others, link])
-    return _markdown(heads, lines)
+        lines.append([claim, row["statement"], *others, link, _on_paper(row, paper.get(row["notebook"]))])
+    return markdown(heads, lines)
+
+
+def _on_paper(row: Row, paper: Sequence[Row] | None) -> str:
+    """What the profile `paper` says of a row."""
+    if paper is None:
+        return "not run yet"
+    found = [other for other in paper if _identity(other) == _identity(row)]
+    return f"**{found[0]['verdict']}**: {span(found[0])}" if found else "–"
 
 
 def verdict_table(rows: Sequence[Row]) -> str:
     """The rows of one notebook as a Markdown table, for its last page."""
-    return _markdown(_HEADS, [_cells(row) for row in rows])
+    return markdown(_HEADS, [_cells(row) for row in rows])
 
 
 def _cells(row: Row) -> list[str]:
@@ -65,7 +76,10 @@ def machine_table(measured: dict[str, dict[str, Any]]) -> str:
     for name, record in measured.items():
         others = (f"{key.replace('_', ' ')}: {_short(record[key])}" for key in record if key not in MEASURED_BY_RUNNER)
         lines.append([name, f"{record['wall_seconds']:.0f} s", f"{record['peak_memory_mib']} MiB", "; ".join(others)])
-    table = _markdown(["notebook", "wall time", "peak memory", "also measured"], lines)
+    total = sum(record["wall_seconds"] for record in measured.values()) / 60
+    most = max(record["peak_memory_mib"] for record in measured.values())
+    lines.append(["all", f"{total:.0f} min", f"{most} MiB", ""])
+    table = markdown(["notebook", "wall time", "peak memory", "also measured"], lines)
     machines = {_machine(record): None for record in measured.values()}  # In order, each once.
     return table + "\n\nMeasured on " + "; and on ".join(machines) + "."
 
@@ -126,6 +140,6 @@ def _machine(record: dict[str, Any]) -> str:
     )
 
 
-def _markdown(heads: list[str], lines: list[list[str]]) -> str:
+def markdown(heads: list[str], lines: list[list[str]]) -> str:
     escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in [heads, ["---"] * len(heads), *escaped])

@@ -123,6 +123,8 @@ def parameters(root: Path, name: str, profile: str) -> dict[str, Any]:
 def _same_type(value: Any, default: Any) -> bool:
     if isinstance(default, list) and isinstance(value, list):
         return not default or all(any(_same_type(item, like) for like in default) for item in value)
+    if default is None:  # nothing, or the name of something
+        return value is None or type(value) is str
     return type(value) is type(default) or (type(default) is float and type(value) is int)
 
 

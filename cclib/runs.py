@@ -92,11 +92,13 @@ def run_all(runs: Sequence[Run], jobs: int | None = None) -> list[Result]:
 
     Args:
         runs: in any order; what they have in common is computed once.
-        jobs: processes at a time, each with one thread; by default one for each core that this process may use.
+        jobs: processes at a time, each with one thread; by default what ``joblib.parallel_config`` says, or else one
+            for each core that this process may use. On other machines, reached through a backend of joblib's such as
+            "dask", the cache folder must be the same one. Runs on "cuda" spread over the GPUs of their machine.
     """
     missing = {run.key: run for run in runs if load(run) is None}
     with progress_bar(list(missing.values())):
-        joblib.Parallel(n_jobs=jobs or joblib.cpu_count())(
+        joblib.Parallel(n_jobs=jobs or default_jobs())(
             joblib.delayed(compute)(run, os.getpid()) for run in missing.values()
         )
     results = [load(run) for run in runs]
@@ -110,9 +112,13 @@ def each(function: Callable[[Result], Any], results: Sequence[Result], jobs: int
 
     It runs in parallel processes with one thread each, and nothing is cached. ``jobs`` as for ``run_all``.
     """
-    return joblib.Parallel(n_jobs=jobs or joblib.cpu_count())(
+    return joblib.Parallel(n_jobs=jobs or default_jobs())(
         joblib.delayed(measure)(function, result, os.getpid()) for result in results
     )
+
+
+def default_jobs() -> int:
+    return joblib.parallel.get_active_backend()[1] or joblib.cpu_count()
 
 
 def measure(function: Callable[[Result], Any], result: Result, parent: int) -> Any:

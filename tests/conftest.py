@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY_MODULES = ("outputs", "claims", "fingerprint", "machine", "report", "runner", "pipeline")
+TINY_MODULES = ("outputs", "claims", "fingerprint", "machine", "report", "overview", "runner", "pipeline")
 
-README = "<!-- claims:begin --><!-- claims:end -->\n<!-- machine:begin --><!-- machine:end -->\n"
+README = "\n".join(f"<!-- {name}:begin --><!-- {name}:end -->" for name in ("overview", "claims", "machine")) + "\n"
 PARAMETERS = 'values = [1.0, 2.0, 3.0]\nthreshold = 0.5\nlabel = "a"\nseeds = 2'
 EXPERIMENT = """
 import sys

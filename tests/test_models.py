@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from cclib import filters
+from cclib import Frame, filters
 from cclib.layers import CCConv2d
 from cclib.models.classifier import Classifier, ClassifierConfig
 from cclib.models.cost import multiply_adds, parameter_count
 from cclib.models.downscaler import Downscaler, DownscalerConfig
+from cclib.models.resampling import blurred_and_halved
 
 
 def test_members_share_everything_but_the_layers() -> None:
@@ -88,3 +89,72 @@ def test_downscaler_with_the_cubic_is_torchs_bicubic() -> None:
     )
     inside = (..., slice(3, -3), slice(3, -3))
     torch.testing.assert_close(model(x, (1.7, 2.6))[inside], theirs[inside], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("layer", ["blurpool", "resize"])
+def test_blur_and_resize_share_everything_but_the_layers(layer: str) -> None:
+    ours, conv = Classifier(ClassifierConfig(layer)), Classifier(ClassifierConfig("conv"))
+    for mine, theirs in zip((*ours.norms, ours.head), (*conv.norms, conv.head), strict=True):
+        assert repr(mine) == repr(theirs)
+    assert all(m.kernel_size == (3, 3) for m in ours.modules() if isinstance(m, nn.Conv2d))
+    shapes: list[torch.Size] = []
+    for norm in ours.norms[1:]:
+        norm.register_forward_hook(lambda _, inputs, y: shapes.append(y.shape))
+    ours.head.register_forward_pre_hook(lambda _, inputs: shapes.append(inputs[0].shape))
+    assert ours(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    # "blurpool" halves after batch norm and ReLU, "resize" before its convolution.
+    sides = [14, 14, 7] if layer == "blurpool" else [14, 7, 7]
+    assert [shape[2] for shape in shapes[:-1]] == sides
+    assert shapes[-1] == (2, 48)
+
+
+def test_blur_keeps_a_constant_and_halves_an_aligned_slope() -> None:
+    slope = torch.arange(12.0).expand(1, 2, 12, 12)
+    halved = blurred_and_halved(slope)
+    assert halved.shape == (1, 2, 6, 6)
+    torch.testing.assert_close(halved[..., 1:-1], (0.5 + 2 * torch.arange(6.0))[1:-1].expand(1, 2, 6, 4))
+    torch.testing.assert_close(blurred_and_halved(torch.ones(1, 2, 8, 8)), torch.ones(1, 2, 4, 4))
+
+
+@pytest.mark.parametrize("layer", ["cc", "resize"])
+def test_sizes_can_be_chosen_at_the_call(layer: str) -> None:
+    network = Classifier(ClassifierConfig(layer, sizes=(28, 20, 9), channels=(4, 5)))
+    seen: list[int] = []
+    for norm in network.norms:
+        norm.register_forward_hook(lambda _, inputs, y: seen.append(y.shape[2]))
+    assert network(torch.zeros(3, 1, 31, 31), sizes=(17, 11)).shape == (3, 10)
+    network(torch.zeros(3, 1, 28, 28))
+    assert seen == [17, 11, 20, 9]
+
+
+@pytest.mark.parametrize("layer", ["conv", "blurpool"])
+def test_sizes_and_frames_are_refused_by_discrete_layers(layer: str) -> None:
+    network = Classifier(ClassifierConfig(layer))
+    x = torch.zeros(1, 1, 28, 28)
+    with pytest.raises(ValueError, match=f"sizes must be left out.*this is a '{layer}' classifier"):
+        network(x, sizes=(14, 14, 7, 7))
+    with pytest.raises(ValueError, match=f"frame must be left out: a '{layer}' classifier"):
+        network(x, frame=Frame.of(28))
+
+
+def test_wrong_sizes_and_frames_are_named() -> None:
+    network = Classifier(ClassifierConfig("cc"))
+    with pytest.raises(ValueError, match=r"name 4 sizes; .* sizes is \(14, 7\)"):
+        network(torch.zeros(1, 1, 28, 28), sizes=(14, 7))
+    with pytest.raises(ValueError, match=r"frame must have the size of x, \(30, 30\), got \(28, 28\)"):
+        network(torch.zeros(1, 1, 30, 30), frame=Frame.of(28))
+
+
+@pytest.mark.parametrize("sizes", [None, (20, 12, 9, 5)])
+@pytest.mark.parametrize("window", [True, False])
+def test_a_classifier_follows_its_camera(sizes: tuple[int, ...] | None, window: bool) -> None:
+    """The same scene, zeros around an image, seen by cameras that are moved and larger: the same answer."""
+    torch.manual_seed(0)
+    network = Classifier(ClassifierConfig("cc", window=window, residual=True)).double().eval()
+    x = torch.randn(2, 1, 28, 28, dtype=torch.float64)
+    expected = network(x, sizes)
+    torch.testing.assert_close(network(x, sizes, Frame.of(28)), expected, rtol=0, atol=1e-12)
+    for left, top, right, bottom in ((3, 3, 3, 3), (0, 5, 2, 4), (7, 2, 0, 1)):
+        canvas = nn.functional.pad(x, (left, right, top, bottom))
+        camera = Frame.of(tuple(canvas.shape[2:])).moved((-top, -left))
+        torch.testing.assert_close(network(canvas, sizes, camera), expected, rtol=0, atol=1e-12)

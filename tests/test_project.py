@@ -32,8 +32,9 @@ BESIDE = {
     "benchmark": {"filters", "functional", "layers"},
     "figures": {"outputs"},
     "report": {"claims", "outputs"},
+    "overview": {"claims", "report"},
     "runner": {"claims", "machine", "outputs"},
-    "pipeline": {"claims", "fingerprint", "outputs", "report", "runner"},
+    "pipeline": {"claims", "fingerprint", "outputs", "overview", "report", "runner"},
 }
 MODULES = sorted(
     path for path in (ROOT / "cclib").rglob("*.py") if path.parent != ROOT / "cclib" or path.stem != "__init__"

@@ -9,8 +9,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import joblib
 import pytest
 import torch
+from joblib.externals.loky import get_reusable_executor
 
 from cclib import runs, training
 from cclib.models.classifier import ClassifierConfig
@@ -35,6 +37,7 @@ def make_run(epochs: int = 1, train_size: int = 200, seed: int = 0, label: str =
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CCLIB_CACHE", str(tmp_path))
+    get_reusable_executor().shutdown()  # worker processes keep the environment in which they started
     return tmp_path
 
 
@@ -186,3 +189,20 @@ def test_killed_at_any_moment_it_ends_in_the_same_bits(cache: Path, tmp_path_fac
     assert without_seconds(resumed) == without_seconds(uninterrupted)
     weights = [folder / "runs" / run.key / "weights.safetensors" for folder in (cache, straight)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_measures_come_in_the_order_of_the_results() -> None:
+    results = runs.run_all([make_run(seed=seed) for seed in range(3)], jobs=2)
+
+    def measure(result: runs.Result) -> tuple[int, float, int, bool]:
+        accuracy = result.run.task.test(result.model())["accuracy"]
+        return result.run.seed, accuracy, torch.get_num_threads(), torch.is_grad_enabled()
+
+    expected = [(seed, result.test["accuracy"], 1, False) for seed, result in enumerate(results)]
+    assert runs.each(measure, results, jobs=2) == expected
+
+
+def test_joblib_says_how_many_processes() -> None:
+    assert runs.default_jobs() == joblib.cpu_count()
+    with joblib.parallel_config(backend="loky", n_jobs=7):
+        assert runs.default_jobs() == 7

@@ -8,7 +8,7 @@ from torch import nn
 
 from cclib.models.classifier import ClassifierConfig
 from cclib.models.downscaler import DownscalerConfig
-from cclib.tasks.classification import Classification
+from cclib.tasks.classification import Classification, FlexibleClassification, augmented, logits, with_statistics_of
 from cclib.tasks.downscaling import PHOTOGRAPHS, Downscaling
 
 CLASSIFY = Classification(ClassifierConfig("cc"), train_size=250, test_size=100)
@@ -106,3 +106,63 @@ def test_psnr_of_a_known_error(error: float) -> None:
     measured = SCALE_DOWN.test(Shifted(error))
     assert list(measured) == ["1.6 x 1.6", "2 x 2.7"]
     assert all(math.isclose(value, -20 * math.log10(error), abs_tol=0.01) for value in measured.values())
+
+
+FLEXIBLE = FlexibleClassification(
+    ClassifierConfig("cc"), train_size=100, test_size=100, input_sides=(14, 40), growth=(0.6, 1.4), jitter=0.2
+)
+
+
+def test_sizes_are_drawn_from_their_ranges_and_often_enough_nominal() -> None:
+    source = generator()
+    drawn = [FLEXIBLE.draw_sizes(source) for _ in range(2000)]
+    sides, maps = [sizes[0] for sizes in drawn], [tuple(sizes[1:]) for sizes in drawn]
+    assert (min(sides), max(sides)) == (14, 40)
+    assert all(first == second and third == fourth for first, second, third, fourth in maps)  # kept sizes stay kept
+    assert (min(m[0] for m in maps), max(m[0] for m in maps)) == (7, 23)  # 14 · 0.6 / 1.2 and 14 · 1.4 · 1.2, rounded
+    assert 0.25 < sides.count(28) / 2000 < 0.33  # the nominal quarter, and some by chance
+    assert 0.25 < maps.count((14, 14, 7, 7)) / 2000 < 0.33
+
+
+def test_every_batch_brings_its_sizes_and_the_loss_uses_them() -> None:
+    images, labels, sizes = next(FLEXIBLE.batches(20, generator()))
+    assert images.shape == (20, 1, 28, 28)
+    seen = []
+
+    class Spy(nn.Module):
+        def forward(self, x: torch.Tensor, sizes: list[int]) -> torch.Tensor:
+            seen.append((x.shape[2:], sizes))
+            return torch.zeros(len(x), 10)
+
+    assert FLEXIBLE.loss(Spy(), (images, labels, sizes)).item() == pytest.approx(math.log(10))
+    assert seen == [((sizes[0], sizes[0]), sizes[1:].tolist())]
+
+
+def test_a_task_at_one_input_size_is_judged_at_it() -> None:
+    task = FlexibleClassification(ClassifierConfig("conv"), test_size=10, input_sides=(20, 20), nominal_inputs=0.0)
+    assert task.split("test")[0].shape == (10, 1, 20, 20)
+    assert task.draw_sizes(generator()) == [20, 14, 14, 7, 7]
+    assert FLEXIBLE.split("test")[0].shape[2:] == (28, 28)
+
+
+def test_augmented_images_are_moved_or_mirrored_copies() -> None:
+    images = torch.rand(50, 2, 16, 16, generator=generator())
+    moved = augmented(images, generator())
+    assert moved.shape == images.shape
+    for image, other in zip(images, moved, strict=True):
+        padded = nn.functional.pad(torch.stack([image, image.flip(2)]), (2, 2, 2, 2))
+        windows = padded.unfold(2, 16, 1).unfold(3, 16, 1)  # (mirrored, channels, top, left, 16, 16)
+        found = (windows == other[None, :, None, None]).all((1, 4, 5))
+        assert found.sum() == 1
+    assert not torch.equal(moved, augmented(images, generator(1)))
+
+
+def test_statistics_of_batch_norm_are_those_of_the_images() -> None:
+    model = nn.Sequential(nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2 * 9, 3)).eval()
+    images = torch.randn(500, 2, 3, 3, generator=generator()) * 3 + 1
+    fresh = with_statistics_of(model, images)
+    assert not fresh.training
+    torch.testing.assert_close(fresh[0].running_mean, images.mean((0, 2, 3)))
+    torch.testing.assert_close(fresh[0].running_var, images.var((0, 2, 3)))
+    assert torch.equal(model[0].running_mean, torch.zeros(2))
+    assert logits(fresh, images).shape == (500, 3)

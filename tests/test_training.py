@@ -92,3 +92,20 @@ def test_the_rate_rises_then_falls_to_zero() -> None:
 def test_bad_schedules_are_named(changes: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         training.Training(**{"epochs": 1, "batch_size": 1, "learning_rate": 0.1, **changes})
+
+
+def test_mixed_precision_trains_and_gives_other_bits(tmp_path: Path) -> None:
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        schedule = training.Training(1, 100, 0.01, precision=precision)
+        model, history = training.fit(TASK, schedule, 0, tmp_path / precision)
+        assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+        losses[precision] = history[-1]["train_loss"]
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.05)
+    assert losses["bfloat16"] != losses["float32"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("device", "tpu"), ("precision", "float8")])
+def test_unknown_devices_and_precisions_are_named(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be one of .*, got '{value}'"):
+        training.Training(1, 1, 0.1, **{name: value})

@@ -81,14 +81,18 @@ class FlexibleClassification(Classification):
     Args:
         input_sides: range of the side that the images are resized to.
         growth: range of the factor by which all feature maps grow together; only a "cc" network can follow.
-        jitter: each feature map grows by a further factor of its own, up to 1 + ``jitter`` either way.
-        nominal: share of the batches in which the input keeps its size, and of those in which the feature maps do.
+        jitter: the feature maps of one nominal size grow by a further factor, up to 1 + ``jitter`` either way.
+        nominal_inputs, nominal_maps: share of the batches in which the input keeps its size, and of those in which the
+            feature maps do.
+
+    It is validated and tested at the network's own sizes, the input as near to its own as ``input_sides`` allows.
     """
 
     input_sides: tuple[int, int] = (28, 28)
     growth: tuple[float, float] = (1.0, 1.0)
     jitter: float = 0.0
-    nominal: float = 0.25
+    nominal_inputs: float = 0.25
+    nominal_maps: float = 0.25
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         """Images and labels, with the side of the input and of each feature map as a third tensor."""
@@ -105,12 +109,22 @@ class FlexibleClassification(Classification):
             """Its logarithm is uniform."""
             return low * (high / low) ** uniform()
 
-        if uniform() >= self.nominal:
+        if uniform() >= self.nominal_inputs:
             side = round(factor(*self.input_sides))
-        if uniform() >= self.nominal:
+        if uniform() >= self.nominal_maps:
             common = factor(*self.growth)
-            sizes = [max(1, round(size * common * factor(1 / (1 + self.jitter), 1 + self.jitter))) for size in sizes]
+            grown = {  # layers that keep a size go on keeping it
+                size: max(1, round(size * common * factor(1 / (1 + self.jitter), 1 + self.jitter)))
+                for size in dict.fromkeys(sizes)
+            }
+            sizes = [grown[size] for size in sizes]
         return [side, *sizes]
+
+    def split(self, name: str) -> Batch:
+        images, labels = super().split(name)
+        low, high = self.input_sides
+        side = min(max(self.model.sizes[0], low), high)
+        return (images if name == "train" else resized(images, (side, side))), labels
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         images, labels, (side, *sizes) = batch[0], batch[1], batch[2].tolist()

@@ -1,0 +1,75 @@
+"""Learning to classify what a moved camera sees; pictures moved by any distance, and the frames they then lie on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cclib.frames import Frame
+from cclib.tasks import Batch
+from cclib.tasks.classification import Classification
+
+
+@dataclass(frozen=True)
+class MovedClassification(Classification):
+    """The same, for "cc" only: every batch is moved by a fraction of a pixel of its own, and the network told.
+
+    Args:
+        margin: pixels of background on every side, at least what the first layer reads beyond the images.
+    """
+
+    margin: int = 4
+
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Canvases, labels, and how far the images are moved on them (vertical, horizontal), up to half a pixel."""
+        background = darkest(self)
+        for images, labels in super().batches(batch_size, generator):
+            by = torch.rand(2, generator=generator, dtype=torch.float64) - 0.5
+            yield moved(on_canvas(images, self.margin, background), by), labels, by
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        canvases, labels, by = batch
+        return F.cross_entropy(model(canvases, frame=frame_of(canvases, self.margin, by.tolist())), labels)
+
+
+def darkest(task: Classification) -> Tensor:
+    """The least value of each channel in the training images: the background of dark pictures."""
+    return task.split("train")[0].amin((0, 2, 3))
+
+
+def on_canvas(images: Tensor, margin: int, background: Tensor) -> Tensor:
+    """Images with ``margin`` pixels of ``background``, one value for each channel, on every side."""
+    background = background.to(images)[:, None, None]
+    return F.pad(images - background, (margin,) * 4) + background
+
+
+def moved(canvases: Tensor, by: Sequence[float] | Tensor, cut_off: float = 0.5) -> Tensor:
+    """Canvases moved ``by`` (vertical, horizontal) pixels, without fine detail: what leaves one side enters the other.
+
+    The samples are those of the one periodic image that has no frequencies but those kept, so no interpolation is
+    involved: the distance may be any number.
+
+    Args:
+        canvases: (batch, channels, height, width).
+        cut_off: in cycles per pixel, at most 0.5; frequencies as high or higher, on either axis, are removed.
+
+    Raises:
+        ValueError: ``cut_off`` is not in (0, 0.5].
+    """
+    if not 0 < cut_off <= 0.5:
+        raise ValueError(f"cut_off must be in (0, 0.5] cycles per pixel, got {cut_off}")
+    spectrum = torch.fft.fft2(canvases)
+    for dim, far in ((2, float(by[0])), (3, float(by[1]))):
+        frequency = torch.fft.fftfreq(canvases.shape[dim], dtype=torch.float64, device=canvases.device)
+        factor = torch.exp(-2j * torch.pi * frequency * far) * (frequency.abs() < cut_off)
+        spectrum = spectrum * (factor[:, None] if dim == 2 else factor).to(spectrum.dtype)
+    return torch.fft.ifft2(spectrum).real
+
+
+def frame_of(canvases: Tensor, margin: int, by: Sequence[float] = (0, 0)) -> Frame:
+    """Where the pixels of canvases lie if the images on them, moved ``by``, are to lie where a network expects them."""
+    return Frame.of(tuple(canvases.shape[2:])).moved((-margin - by[0], -margin - by[1]))

@@ -1,0 +1,107 @@
+"""The profile `paper` runs on a CPU, end to end: its wide networks, on a folder of colour images, for a few steps."""
+
+import tarfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import papermill
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from cclib import claims, pipeline, report, runner
+
+NAMES = runner.notebook_names(ROOT)
+ARCHIVE = ROOT.parent / "shared" / "data" / "cifar10-jpg.tar.xz"
+PICTURES = {"train": 4, "test": 2}  # of each class
+
+# In place of the profile's values, where a notebook has such a parameter.
+FEW: dict[str, Any] = {
+    "dataset": "folder",
+    "train_size": 20,
+    "test_size": 10,
+    "measured_size": 10,
+    "statistics_size": 10,
+    "inputs": [32, 16],
+    "one_for_each": [16],
+    "batch_size": 10,
+    "seeds": 2,
+    "epochs": 1,
+    "flexible_epochs": 1,
+    "epoch_batches": 1,
+    "learning_rates": [0.01],
+    "flexible_rates": [0.01],
+    "device": "cpu",
+}
+UNTRAINED = ("01-cc-layer", "02-misalignment", "11-efficiency")  # the same in every profile, but for their effort
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """The first pictures of each class."""
+    taken: Counter[tuple[str, ...]] = Counter()
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            split_and_class = Path(member.name).parts[:2]
+            if member.isfile() and taken[split_and_class] < PICTURES[split_and_class[0]]:
+                tar.extract(member, folder, filter="data")
+                taken[split_and_class] += 1
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small colour images by split and class: JPEGs of CIFAR-10 where they are at hand, else noise."""
+    folder = tmp_path_factory.mktemp("pictures")
+    if ARCHIVE.exists():
+        unpack(ARCHIVE, folder)
+    else:
+        source = np.random.default_rng(0)
+        for split, count in PICTURES.items():
+            for label in range(10):
+                (folder / split / f"class-{label}").mkdir(parents=True)
+                for number in range(count):
+                    pixels = source.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+                    Image.fromarray(pixels).save(folder / split / f"class-{label}" / f"{number}.jpg")
+    return folder
+
+
+def test_the_profile_is_as_complete_as_the_others() -> None:
+    for name in NAMES:
+        given = runner.parameters(ROOT, name, "paper")
+        thresholds = [key for key in given if key.endswith(("_points", "_db", "_px", "_percent"))]
+        default = runner.parameters(ROOT, name, "default")
+        assert {key: given[key] for key in thresholds} == {key: default[key] for key in thresholds}
+        assert given.get("device", "cuda") == "cuda"
+
+
+def test_its_results_stand_beside_the_default_ones() -> None:
+    assert pipeline.target_folder("03-drop-in", "paper", "default") == ROOT / "results" / "paper" / "03-drop-in"
+    assert pipeline.target_folder("03-drop-in", "default", "default") == ROOT / "results" / "03-drop-in"
+    assert pipeline.target_folder("03-drop-in", "smoke", "default") == ROOT / "scratch" / "smoke" / "03-drop-in"
+
+
+def test_the_claims_table_marks_what_nobody_has_run() -> None:
+    one, other, missing = claims.read(pipeline.CLAIMS)[:3]
+    paper = {one["notebook"]: [one | {"value": 0.125, "low": 0.125, "high": 0.125}]}
+    lines = report.claims_table([one, other | {"notebook": "99-none"}, missing | {"notebook": one["notebook"]}], paper)
+    last = [line.rsplit(" | ", 1)[1].rstrip(" |") for line in lines.splitlines()[2:]]
+    assert last == [f"**{one['verdict']}**: 0.125", "not run yet", "–"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebook_runs_with_the_paper_profile(
+    name: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = runner.parameters(ROOT, name, "smoke" if name in UNTRAINED else "paper")
+    given |= {key: value for key, value in FEW.items() if key in given}
+    if "schedules" in given:
+        given["schedules"] = given["schedules"][:2]
+    if "folder" in given:
+        given["folder"] = str(pictures)
+    monkeypatch.setenv("CCLIB_OUTPUT", str(tmp_path))
+    monkeypatch.setenv("CCLIB_CACHE", str(tmp_path / "cache"))
+    papermill.execute_notebook(
+        runner.source_path(ROOT, name), tmp_path / "notebook.ipynb", given, cwd=ROOT, progress_bar=False
+    )
+    assert claims.read(tmp_path / "metrics.json")
