@@ -13,7 +13,7 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
@@ -31,6 +31,7 @@ from cclib.fingerprint import closure
 from cclib.outputs import atomic_write, cache_folder, notice, write_json
 
 EPOCHS_DONE = "epochs-done"  # the file in a run's folder that its progress is read from
+JOBS_PER_GPU = 4
 
 
 @dataclass(frozen=True)
@@ -93,13 +94,19 @@ def run_all(runs: Sequence[Run], jobs: int | None = None) -> list[Result]:
     Args:
         runs: in any order; what they have in common is computed once.
         jobs: processes at a time, each with one thread; by default what ``joblib.parallel_config`` says, or else one
-            for each core that this process may use. On other machines, reached through a backend of joblib's such as
-            "dask", the cache folder must be the same one. Runs on "cuda" spread over the GPUs of their machine.
+            for each core that this process may use, on "cuda" at most a few for each GPU, over which they spread. On
+            other machines, reached through a backend of joblib's such as "dask", the cache folder must be the same one.
+
+    Raises:
+        ValueError: a run is to be on "cuda", and torch finds no such device.
     """
     missing = {run.key: run for run in runs if load(run) is None}
+    needed = {run.training.device for run in missing.values()}
+    if "cuda" in needed and not torch.cuda.is_available():
+        raise ValueError("device is 'cuda', but torch finds no CUDA device here: set the parameter device to 'cpu'")
     with progress_bar(list(missing.values())):
-        joblib.Parallel(n_jobs=jobs or default_jobs())(
-            joblib.delayed(compute)(run, os.getpid()) for run in missing.values()
+        joblib.Parallel(n_jobs=jobs or default_jobs(needed))(
+            joblib.delayed(compute)(run, os.getpid(), place) for place, run in enumerate(missing.values())
         )
     results = [load(run) for run in runs]
     if any(result is None for result in results):
@@ -112,28 +119,31 @@ def each(function: Callable[[Result], Any], results: Sequence[Result], jobs: int
 
     It runs in parallel processes with one thread each, and nothing is cached. ``jobs`` as for ``run_all``.
     """
-    return joblib.Parallel(n_jobs=jobs or default_jobs())(
-        joblib.delayed(measure)(function, result, os.getpid()) for result in results
+    jobs = jobs or default_jobs({result.run.training.device for result in results})
+    return joblib.Parallel(n_jobs=jobs)(
+        joblib.delayed(measure)(function, result, os.getpid(), place) for place, result in enumerate(results)
     )
 
 
-def default_jobs() -> int:
-    return joblib.parallel.get_active_backend()[1] or joblib.cpu_count()
+def default_jobs(devices: Collection[str] = ()) -> int:
+    """How many processes work at a time on runs on these devices."""
+    configured = joblib.parallel.get_active_backend()[1]
+    most = JOBS_PER_GPU * torch.cuda.device_count() if "cuda" in devices else joblib.cpu_count()
+    return configured or max(1, min(joblib.cpu_count(), most))
 
 
-def measure(function: Callable[[Result], Any], result: Result, parent: int) -> Any:
-    with alone(parent), torch.no_grad():
+def measure(function: Callable[[Result], Any], result: Result, parent: int, place: int) -> Any:
+    with alone(parent, place), torch.no_grad():
         return function(result)
 
 
-def compute(run: Run, parent: int) -> None:
+def compute(run: Run, parent: int, place: int = 0) -> None:
     """Carry out a run in one thread and store its result; continues from the run's checkpoint if there is one.
 
-    ``parent`` is the process that asked for it; a worker process ends with it.
+    ``parent`` is the process that asked for it; a worker process ends with it. ``place`` is the run's among those
+    that were asked for.
     """
-    with alone(parent):
-        if run.training.device == "cuda":  # runs spread over the GPUs of a machine
-            torch.cuda.set_device(int(run.key, 16) % torch.cuda.device_count())
+    with alone(parent, place):
         run.folder.mkdir(parents=True, exist_ok=True)
         for left_by_a_kill in run.folder.glob(".*.partial"):
             left_by_a_kill.unlink()
@@ -146,10 +156,12 @@ def compute(run: Run, parent: int) -> None:
 
 
 @contextmanager
-def alone(parent: int) -> Iterator[None]:
-    """One thread while it lasts, and an end together with ``parent``, the process that asked for the work."""
+def alone(parent: int, place: int) -> Iterator[None]:
+    """One thread and, by ``place``, one GPU while it lasts; a worker process ends with ``parent``, which asked."""
     if os.getpid() != parent:
         end_with_parent()
+    if torch.cuda.is_available():
+        torch.cuda.set_device(place % torch.cuda.device_count())
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

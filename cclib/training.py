@@ -1,7 +1,7 @@
 """One run: a task, a training schedule and a seed become weights and measures; stopped at any moment, it resumes.
 
-The result depends on task, schedule and seed alone, bit for bit on the same machine and with the same threads: the
-model and every epoch are drawn from generators of their own, so a resumed run sees what an uninterrupted one sees.
+The result depends on task, schedule and seed alone; on the same CPU with the same threads, bit for bit. The model and
+every epoch are drawn from generators of their own, so a resumed run sees what an uninterrupted one sees.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def test_every_notebook_is_a_stage() -> None:
     assert stages["claims"]["deps"] == [f"results/{name}/metrics.json" for name in NAMES]
 
 
-@pytest.mark.parametrize("profile", ["default", "smoke"])
+@pytest.mark.parametrize("profile", ["default", "smoke", "paper"])
 def test_profiles_name_every_notebook(profile: str) -> None:
     assert sorted(runner.load_profile(ROOT, profile)) == [f"nb-{name}" for name in NAMES]
 
@@ -117,7 +117,25 @@ def test_profiles_name_every_notebook(profile: str) -> None:
 def test_parameters_cell_and_profiles_agree(name: str) -> None:
     declared = runner.declared_parameters(runner.source_path(ROOT, name))
     assert runner.parameters(ROOT, name, "default") == declared
-    assert set(runner.parameters(ROOT, name, "smoke")) == set(declared)
+    for profile in ("smoke", "paper"):
+        assert set(runner.parameters(ROOT, name, profile)) == set(declared)
+
+
+@pytest.mark.parametrize("profile", ["default", "smoke", "paper"])
+@pytest.mark.parametrize(
+    ("first", "second", "own"),
+    [
+        ("03-drop-in", "07-shift-equivariance", set()),
+        ("05-dynamic-shapes", "06-scale-ensembles", {"schedules", "inputs"}),
+    ],
+)
+def test_notebooks_that_share_networks_have_the_same_parameters(
+    profile: str, first: str, second: str, own: set[str]
+) -> None:
+    of_first, of_second = (runner.parameters(ROOT, name, profile) for name in (first, second))
+    shared = (of_first.keys() & of_second.keys()) - own - {"gain_points"}
+    assert "channels" in shared
+    assert {key: of_first[key] for key in shared} == {key: of_second[key] for key in shared}
 
 
 @pytest.mark.parametrize("name", NAMES)

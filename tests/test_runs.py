@@ -206,3 +206,18 @@ def test_joblib_says_how_many_processes() -> None:
     assert runs.default_jobs() == joblib.cpu_count()
     with joblib.parallel_config(backend="loky", n_jobs=7):
         assert runs.default_jobs() == 7
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_missing_gpu_is_said_before_anything_runs() -> None:
+    run = make_run()
+    with pytest.raises(ValueError, match="device is 'cuda', but torch finds no CUDA device"):
+        runs.run_all([replace(run, training=replace(run.training, device="cuda"))])
+    assert not run.folder.parent.exists()
+
+
+def test_processes_on_a_gpu_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 64)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert runs.default_jobs({"cpu"}) == 64
+    assert runs.default_jobs({"cuda"}) == 2 * runs.JOBS_PER_GPU

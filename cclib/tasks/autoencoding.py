@@ -24,7 +24,8 @@ class Autoencoding:
     Args:
         model: the autoencoder.
         data: name of the data set, as in ``cclib.data.load``; ``folder`` goes with it.
-        train_size, test_size: how many images of each split to use, from the front; 0 means all. Splits are mixed.
+        train_size, test_size: how many images of each split to use, from the front; 0 means all. Splits are mixed, but
+            for those of "folder", whose images are in the order of their classes.
         sides: range of the sides asked for in training, drawn for each batch and axis alone; None means that only the
             decoder's own size is trained.
         never: sides that training does not draw.

@@ -24,7 +24,8 @@ class Classification:
     Args:
         model: the classifier.
         data: name of the data set, as in ``cclib.data.load``; ``folder`` goes with it.
-        train_size, test_size: how many images of each split to use, from the front; 0 means all. Splits are mixed.
+        train_size, test_size: how many images of each split to use, from the front; 0 means all. Splits are mixed, but
+            for those of "folder", whose images are in the order of their classes.
         augment: training images are mirrored, one in two, and moved by up to an eighth of their side.
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -51,7 +52,7 @@ class SuperResolution:
     patch: int = 24
 
     def data_fingerprint(self) -> str:
-        return repr(data.PHOTOGRAPHS_SHA256)
+        return repr((data.PHOTOGRAPHS_SHA256, version("scikit-image")))  # which also measures
 
     def build(self) -> nn.Module:
         return SuperResolver(self.model)
