@@ -143,7 +143,7 @@ class Project:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take minutes first, so that the two processes of `make test` end together."""
-    items.sort(key=lambda item: item.path.stem not in ("test_notebooks", "test_pipeline"))
+    items.sort(key=lambda item: item.path.stem not in ("test_notebooks", "test_paper", "test_pipeline"))
 
 
 @pytest.fixture
