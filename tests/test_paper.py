@@ -37,7 +37,7 @@ FEW: dict[str, Any] = {
 FEW_OF: dict[str, dict[str, Any]] = {
     "07-shift-equivariance": {"tested": 10, "compared": 4, "images_a_move": 5, "moves": 1, "sliding": 1}
     | {"sliding_steps": 1, "cut_offs": [0.25]},
-    "09-super-resolution": {"seen": [[2.5, 2.5]], "unseen": [[3.7, 3.7], [2.3, 3.7]], "beyond": [[5.0, 5.0]]},
+    "09-super-resolution": {"whole": [2], "seen": [], "unseen": [[3.7, 3.7], [2.3, 3.7]], "beyond": [[5.0, 5.0]]},
 }
 UNTRAINED = ("01-cc-layer", "02-misalignment", "11-efficiency")  # the same in every profile, but for their effort
 

@@ -395,13 +395,13 @@ def test_readme_sections_come_from_the_results(clone: Project, monkeypatch: pyte
     monkeypatch.setattr(pipeline, "ROOT", clone.root)
     monkeypatch.setattr(pipeline, "CLAIMS", clone.root / "results/claims.json")
     readme = clone.root / "README.md"
-    sections = "".join(f"<!-- {name}:begin -->old<!-- {name}:end -->\n" for name in ("claims", "machine"))
+    sections = "".join(f"<!-- {name}:begin -->old<!-- {name}:end -->\n" for name in ("overview", "claims", "machine"))
     readme.write_text(f"# Tiny\n{sections}The end.\n")
     assert pipeline.main(["readme", "--check"]) == 1
     assert "old" in readme.read_text()
     assert pipeline.main(["readme"]) == 0
     text = readme.read_text()
-    assert text.startswith("# Tiny\n<!-- claims:begin -->\n\n| claim |")
+    assert text.startswith("# Tiny\n<!-- overview:begin -->\n\n| claim |")
     assert text.endswith("<!-- machine:end -->\nThe end.\n")
     row = "| C1 | Tiny things double. | double of tiny | 4 [-0.9683, 8.968] px | 3 | single: 2 px | ≥ 0.5 px |"
     assert f"{row} **inconclusive** | [01-tiny](results/01-tiny/notebook.ipynb) |" in text
