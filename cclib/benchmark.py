@@ -87,7 +87,7 @@ def workload(method: str, case: Case, device: str = "cpu", dtype: torch.dtype = 
 
     - "conv": ``Conv2d`` with the same taps and channels on an image that gives the same output size: one of
       ``new_size + kernel_size − 1`` pixels, unpadded.
-    - "auto", "phases", "basis", "reference": ``CCConv2d``; the reference makes a weight for every pixel and tap.
+    - "auto", "phases", "basis", "pixels", "reference": ``CCConv2d``; the reference makes all weights at once.
     - "resize + conv": anti-aliased bilinear ``interpolate`` to the output size, then a padded ``Conv2d``.
     """
     torch.manual_seed(0)

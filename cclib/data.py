@@ -107,6 +107,7 @@ def load(name: str = SUBSET, *, folder: str | Path | None = None) -> Dataset:
     else:
         train, test, classes = read_folder(Path(folder or ""))
         train, validation = _hold_out(train, classes, every=10)
+        train, validation, test = _mixed(train), _mixed(validation), _mixed(test)
     fingerprint = hashlib.sha256(repr(classes).encode())
     for tensor in (t for split in (train, validation, test) for t in (split.images, split.labels)):
         fingerprint.update(repr(tuple(tensor.shape)).encode())
@@ -289,6 +290,12 @@ def read_folder(folder: Path) -> tuple[Split, Split, tuple[str, ...]]:
         counts = torch.tensor([len(paths) for paths in by_class.values()])
         splits.append(Split(torch.stack(images), torch.arange(len(classes)).repeat_interleave(counts)))
     return splits[0], splits[1], classes
+
+
+def _mixed(split: Split) -> Split:
+    """The same in another order, always the same one, so that the first n are of all classes."""
+    order = torch.randperm(len(split.labels), generator=torch.Generator().manual_seed(0))
+    return Split(split.images[order], split.labels[order])
 
 
 def _hold_out(split: Split, classes: tuple[str, ...], every: int) -> tuple[Split, Split]:

@@ -34,7 +34,7 @@ class CCConv2d(nn.Module):
         window: multiply the filter by a taper that is zero on the edge of the support. Without effect on a fixed or
             given filter.
         stretch: stretch the filter when down-scaling (anti-aliasing), as in ``cc_conv2d``.
-        implementation: "auto", "reference", "phases" or "basis".
+        implementation: "auto", "reference", "phases", "basis" or "pixels".
 
     Raises:
         ValueError, TypeError: an argument breaks its rule; the message names it, its value and the rule.

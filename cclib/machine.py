@@ -1,4 +1,4 @@
-"""The machine under a running notebook: processes, memory, hardware and versions, progress on the terminal.
+"""What is under a running notebook: processes, memory, hardware, versions and commit, progress on the terminal.
 
 It makes sure that no process outlives the run, however the run ends. It knows nothing of results.
 """
@@ -7,11 +7,13 @@ import importlib.metadata
 import os
 import platform
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -129,6 +131,19 @@ def hardware() -> dict[str, str | int | float]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def commit(root: Path) -> str:
+    """The commit that `root` is at, with "+" where its sources differ from it; "unknown" without git."""
+    git = ["git", "-C", str(root)]
+    sources = ["cclib", "notebooks", "profiles", "data", "requirements.txt"]
+    try:
+        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        status = [*git, "status", "--porcelain", "--", *sources]
+        changed = subprocess.run(status, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.strip() + ("+" if changed.stdout else "")
 
 
 def _processor() -> str:

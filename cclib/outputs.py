@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 # Written by the runner after the notebook, so a notebook may not use these names.
-MEASURED_BY_RUNNER = ("profile", "wall_seconds", "peak_memory_mib", "hardware", "versions")
+MEASURED_BY_RUNNER = ("profile", "wall_seconds", "peak_memory_mib", "hardware", "versions", "commit")
 
 
 def project_root() -> Path:

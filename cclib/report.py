@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cclib.claims import Row
+from cclib.claims import Interval, Row
 from cclib.outputs import MEASURED_BY_RUNNER
 
 _HEADS = ["claim", "quantity", "value [95 % interval]", "n", "baseline", "threshold", "verdict"]
@@ -16,6 +16,11 @@ _HEADS = ["claim", "quantity", "value [95 % interval]", "n", "baseline", "thresh
 def number(value: float) -> str:
     """Four significant digits, without an exponent where a reader can do without."""
     return f"{value:.4g}"
+
+
+def plus_minus(interval: Interval, digits: int = 2, sign: str = "+") -> str:
+    """mean [low, high], with the sign of each unless ``sign`` is empty."""
+    return f"{interval.mean:{sign}.{digits}f} [{interval.low:{sign}.{digits}f}, {interval.high:{sign}.{digits}f}]"
 
 
 def span(row: Row) -> str:

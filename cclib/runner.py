@@ -147,7 +147,7 @@ def run(root: Path, name: str, profile: str, target: Path) -> None:
         nbformat.write(clean(notebook), partial / "notebook.ipynb")
         shutil.rmtree(partial / ".ipython", ignore_errors=True)
         _check_results(partial, name)
-        _record_measurements(partial / "machine.json", profile, watch)
+        _record_measurements(partial / "machine.json", profile, watch.measurements() | {"commit": machine.commit(root)})
         for result in RESULTS:
             _replace(partial / result, target / result)
 
@@ -266,9 +266,9 @@ def _check_results(partial: Path, name: str) -> None:
             raise ValueError(f"{name}: a row in its metrics.json names the notebook {row['notebook']!r}")
 
 
-def _record_measurements(path: Path, profile: str, watch: machine.Watchdog) -> None:
+def _record_measurements(path: Path, profile: str, measured: dict[str, Any]) -> None:
     recorded = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    outputs.write_json(path, recorded | {"profile": profile} | watch.measurements())
+    outputs.write_json(path, recorded | {"profile": profile} | measured)
 
 
 def _replace(new: Path, old: Path) -> None:

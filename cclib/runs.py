@@ -13,6 +13,7 @@ import os
 import statistics
 import threading
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -104,7 +105,7 @@ def run_all(runs: Sequence[Run], jobs: int | None = None) -> list[Result]:
     needed = {run.training.device for run in missing.values()}
     if "cuda" in needed and not torch.cuda.is_available():
         raise ValueError("device is 'cuda', but torch finds no CUDA device here: set the parameter device to 'cpu'")
-    with progress_bar(list(missing.values())):
+    with progress_bar(list(missing.values())), no_worker_warnings():
         joblib.Parallel(n_jobs=jobs or default_jobs(needed))(
             joblib.delayed(compute)(run, os.getpid(), place) for place, run in enumerate(missing.values())
         )
@@ -120,9 +121,10 @@ def each(function: Callable[[Result], Any], results: Sequence[Result], jobs: int
     It runs in parallel processes with one thread each, and nothing is cached. ``jobs`` as for ``run_all``.
     """
     jobs = jobs or default_jobs({result.run.training.device for result in results})
-    return joblib.Parallel(n_jobs=jobs)(
-        joblib.delayed(measure)(function, result, os.getpid(), place) for place, result in enumerate(results)
-    )
+    with no_worker_warnings():
+        return joblib.Parallel(n_jobs=jobs)(
+            joblib.delayed(measure)(function, result, os.getpid(), place) for place, result in enumerate(results)
+        )
 
 
 def default_jobs(devices: Collection[str] = ()) -> int:
@@ -153,6 +155,14 @@ def compute(run: Run, parent: int, place: int = 0) -> None:
         )
         store(run, model, training.evaluate(model, run.task.test), history)
         checkpoint.unlink(missing_ok=True)
+
+
+@contextmanager
+def no_worker_warnings() -> Iterator[None]:
+    """Without the warning of a worker process that was replaced since it had grown: it would end up in a notebook."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
+        yield
 
 
 @contextmanager

@@ -75,7 +75,9 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = task.build().to(training.device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
+    )
     history = resume(model, optimizer, checkpoint)
     after_epoch(len(history))
     for epoch in range(len(history), training.epochs):

@@ -53,6 +53,22 @@ def test_the_schedule_gives_the_change_to_the_last_layer_or_to_all() -> None:
     assert list(network.schedule((20, 160), spread=True)) == [(8, 16), (12, 48), (20, 160)]
 
 
+@pytest.mark.parametrize("name", ["resize", "cc"])
+@pytest.mark.parametrize("spread", [False, True])
+def test_pictures_of_many_sizes_are_those_of_each(name: str, spread: bool) -> None:
+    network = Autoencoder(CONFIGS[name]).eval()
+    images = MANY.split("test")[:10]
+    sizes = [(12, 12), (20, 20), (13, 40)]
+    used: list[tuple[int, ...]] = []
+    network.layers[0].register_forward_hook(lambda layer, inputs, output: used.append(tuple(output.shape[2:])))
+    with torch.no_grad():
+        made = pictures(network, images, sizes, spread)
+        assert len(used) == (3 if spread else 1)  # what they have in common is computed once
+        assert list(made) == sizes
+        for size in sizes:
+            torch.testing.assert_close(made[size], network(images, size, spread).clamp(0, 1))
+
+
 def test_members_cost_the_same_but_for_the_small_networks_of_the_filters() -> None:
     cc, resize, odd = (Autoencoder(CONFIGS[name]) for name in ("cc", "resize", "conv, kernel 3"))
     assert parameter_count(resize) == parameter_count(odd)
@@ -114,7 +130,7 @@ def test_pictures_are_clamped_and_measured_at_the_decoders_size() -> None:
     network = MANY.build().eval()
     torch.nn.init.constant_(network.layers[-1].bias, 3.0)
     with torch.no_grad():
-        made = pictures(network, MANY.split("test"), (20, 20))
+        made = pictures(network, MANY.split("test"), [(20, 20)])[20, 20]
         measured = MANY.test(network)["psnr"]
     assert made.shape == (100, 1, 20, 20)
     assert made.max() == 1

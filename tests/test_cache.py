@@ -15,7 +15,7 @@ from cclib.filters import Filter, MLPFilter
 from cclib.functional import cache
 
 # One convolution, a transposed one, patches, line by line.
-WAYS = (("phases", 1), ("phases", 2), ("phases", 0.75), ("basis", 0.75))
+WAYS = (("phases", 1), ("phases", 2), ("phases", 0.75), ("basis", 0.75), ("pixels", 0.75))
 every_way = pytest.mark.parametrize(("implementation", "scale"), WAYS)
 IMAGE = torch.randn(2, 2, 8, 12, generator=torch.Generator().manual_seed(0))
 

@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from cclib import CCConv2d, cc_conv2d, explain
 from cclib.filters import ClassicalFilter, Filter, MLPFilter, SplineFilter, make
-from cclib.functional import IMPLEMENTATIONS, PADDING_MODES, basis, gather
+from cclib.functional import IMPLEMENTATIONS, PADDING_MODES, basis, gather, pixels
 from cclib.functional.choice import MEMORY_LIMIT
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None)
@@ -438,6 +438,8 @@ FAST = {
     "one phase a pixel": ("phases", math.sqrt(0.5)),
     "basis": ("basis", 0.75),
     "basis, up": ("basis", (1.5, math.sqrt(0.5))),
+    "pixels": ("pixels", 0.75),
+    "pixels, up": ("pixels", (1.5, math.sqrt(0.5))),
 }
 every_fast_path = pytest.mark.parametrize(("implementation", "scale"), FAST.values(), ids=FAST)
 
@@ -490,8 +492,9 @@ def test_gradients_equal_those_of_the_reference(
     with pytest.MonkeyPatch.context() as patch:
         if buffer is not None:  # one line, or even one image or run, at a time
             patch.setattr(gather, "PATCH_BYTES", buffer)
-            patch.setattr(basis, "LINES_SHARE", buffer / 1000)
-        for implementation in ("phases", "basis"):
+            patch.setattr(basis, "SHARE", buffer / 1000)
+            patch.setattr(pixels, "SHARE", buffer / 1000)
+        for implementation in ("phases", "basis", "pixels"):
             _, found = gradients(implementation, gradient)
             for a, b in zip(found, expected, strict=True):
                 magnitude = b.abs().max().clamp_min(1)
@@ -511,7 +514,8 @@ def test_small_buffers_change_nothing(monkeypatch, implementation, scale, buffer
 
     expected = results()
     monkeypatch.setattr(gather, "PATCH_BYTES", buffer)
-    monkeypatch.setattr(basis, "LINES_SHARE", buffer / 20000)
+    monkeypatch.setattr(basis, "SHARE", buffer / 20000)
+    monkeypatch.setattr(pixels, "SHARE", buffer / 20000)
     with torch.no_grad():
         inferred = layer(x, scale=scale)
     torch.testing.assert_close((*results(), inferred), (*expected, expected[0]), rtol=0, atol=1e-12)
@@ -780,7 +784,7 @@ def test_the_convolutions_that_phases_makes(scale, groups, convolutions):
     assert calls.convolutions == convolutions
 
 
-@pytest.mark.parametrize("implementation", ["reference", "basis"])
+@pytest.mark.parametrize("implementation", ["reference", "basis", "pixels"])
 def test_the_others_make_no_convolution(implementation):
     with Calls() as calls:
         cc_conv2d(torch.randn(1, 2, 12, 12), MLPFilter(2, 2, 3), scale=(0.75, 1.5), implementation=implementation)
@@ -795,7 +799,8 @@ def test_the_others_make_no_convolution(implementation):
 def test_auto_keeps_within_the_memory_limit(batch, channels, shape, kernel_size, scale, stretch):
     filter = ClassicalFilter("cubic", channels) if stretch else MLPFilter(channels, channels, kernel_size)
     found = explain((batch, channels, *shape), filter, scale=scale, stretch=stretch)
-    assert {candidate.implementation for candidate in found.candidates} == set(IMPLEMENTATIONS)
+    offered = {candidate.implementation for candidate in found.candidates}
+    assert offered == set(IMPLEMENTATIONS) - ({"pixels"} if stretch and channels > 1 else set())  # basis, with groups
     picked, others = found.candidates[0], found.candidates[1:]
     assert picked.implementation == found.implementation
     if any(candidate.bytes <= MEMORY_LIMIT for candidate in found.candidates):
@@ -872,11 +877,12 @@ def test_auto_runs_what_explain_names(monkeypatch, shape, arguments):
         "temporary",
         "MiB",
         "calls",
+        "pieces",
         "estimate",
         "ms",
     ]
-    assert [line.split()[0] for line in text.splitlines()[1:4]] == [c.implementation for c in found.candidates]
-    assert text.splitlines()[4] == f"auto picks {found.implementation}"
+    assert [line.split()[0] for line in text.splitlines()[1:-1]] == [c.implementation for c in found.candidates]
+    assert text.splitlines()[-1] == f"auto picks {found.implementation}"
     assert y.shape[0] == shape[0]
 
 

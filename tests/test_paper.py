@@ -1,4 +1,4 @@
-"""The profile `paper` runs on a CPU, end to end: its wide networks, on a folder of colour images, for a few steps."""
+"""The profile `paper` runs on a CPU, end to end, on a folder of colour images: a few steps, and narrower networks."""
 
 import tarfile
 from collections import Counter
@@ -29,16 +29,18 @@ FEW: dict[str, Any] = {
     "epochs": 1,
     "flexible_epochs": 1,
     "epoch_batches": 1,
-    "learning_rates": [0.01],
-    "flexible_rates": [0.01],
+    "learning_rates": [0.01, 0.02],
+    "flexible_rates": [0.01, 0.02],
     "device": "cpu",
 }
-# What it is measured at is as wide as the networks are: few places are enough.
 FEW_OF: dict[str, dict[str, Any]] = {
     "07-shift-equivariance": {"tested": 10, "compared": 4, "images_a_move": 5, "moves": 1, "sliding": 1}
     | {"sliding_steps": 1, "cut_offs": [0.25]},
     "09-super-resolution": {"whole": [2], "seen": [], "unseen": [[3.7, 3.7], [2.3, 3.7]], "beyond": [[5.0, 5.0]]},
 }
+# Channels, of which a quarter is left: the full ones take minutes on a CPU.
+WIDTHS = ("channels", "cc_gradual", "cc_abrupt", "conv_abrupt", "conv_blur", "conv_resize", "channels_of_resize",
+          "blur_channels", "encoder_channels", "conv_channels")  # fmt: skip
 UNTRAINED = ("01-cc-layer", "02-misalignment", "11-efficiency")  # the same in every profile, but for their effort
 
 
@@ -51,6 +53,11 @@ def unpack(archive: Path, folder: Path) -> None:
             if member.isfile() and taken[split_and_class] < PICTURES[split_and_class[0]]:
                 tar.extract(member, folder, filter="data")
                 taken[split_and_class] += 1
+
+
+def quartered(channels: Any) -> Any:
+    """A number of channels, or lists of such, a quarter as many."""
+    return [quartered(part) for part in channels] if isinstance(channels, list) else max(1, channels // 4)
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +79,22 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # What the profile may change: data, networks, effort, and what a network of another size is asked for.
 FREE = {
-    *("dataset", "train_size", "sizes", "channels", "residual", "augment", "epochs", "flexible_epochs", "batch_size"),
+    *(
+        "dataset",
+        "train_size",
+        "base",
+        "sizes",
+        "channels",
+        "residual",
+        "augment",
+        "epochs",
+        "flexible_epochs",
+        "batch_size",
+    ),
     *("epoch_batches", "learning_rates", "flexible_rates", "device", "precision", "measured_size", "statistics_size"),
     *("gradual_sizes", "abrupt_sizes", "cc_gradual", "cc_abrupt", "conv_abrupt", "conv_blur", "conv_resize"),
     *("input_sides", "schedules", "inputs", "one_for_each", "blur_channels", "blocks", "patch", "test_size"),
-    *("encoder_channels", "latent", "conv_sizes", "conv_channels", "odd_sizes"),
+    *("encoder_channels", "latent", "conv_sizes", "conv_channels", "odd_sizes", "channels_of_resize"),
     *("trained_sides", "never", "unseen", "larger", "shown"),
 }
 
@@ -109,6 +127,7 @@ def test_notebook_runs_with_the_paper_profile(
     given = runner.parameters(ROOT, name, "smoke" if name in UNTRAINED else "paper")
     given |= {key: value for key, value in FEW.items() if key in given}
     given |= FEW_OF.get(name, {})
+    given |= {key: quartered(given[key]) for key in WIDTHS if key in given}
     if "schedules" in given:
         given["schedules"] = given["schedules"][:2]
     if "folder" in given:

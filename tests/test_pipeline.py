@@ -20,7 +20,7 @@ import psutil
 import pytest
 from conftest import PARAMETERS, Project, check_outputs, reparameterised
 
-from cclib import pipeline, report, runner
+from cclib import machine, pipeline, report, runner
 
 SLOW = """
 from joblib import Parallel, delayed
@@ -84,7 +84,7 @@ def test_measurements_name_no_host_or_user(committed: Project) -> None:
     text = (committed.root / "results/01-tiny/machine.json").read_text()
     record = json.loads(text)
     assert list(record) == [
-        *("seconds_per_epoch", "profile", "wall_seconds", "peak_memory_mib", "hardware", "versions")
+        *("seconds_per_epoch", "profile", "wall_seconds", "peak_memory_mib", "hardware", "versions", "commit")
     ]
     assert record["peak_memory_mib"] > 50
     assert list(record["hardware"]) == ["cpu", "cores", "memory_gib", "gpu", "system"]
@@ -422,3 +422,16 @@ def test_comparison_shows_changes(committed: Project) -> None:
     assert lines[1].split()[-9:] == ["7]", "px", "reproduced", "NO,", "was", "inconclusive", *quantity]
     assert lines[2].split()[-4:] == ["new", *quantity]
     assert report.comparison([old], []).splitlines()[1].split()[-4:] == ["gone", *quantity]
+
+
+def test_the_commit_is_recorded_with_a_mark_if_sources_differ(tmp_path: Path) -> None:
+    assert machine.commit(tmp_path) == "unknown"
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run([*git, *command], check=True)
+    clean = machine.commit(tmp_path)
+    assert re.fullmatch("[0-9a-f]{12}", clean)
+    (tmp_path / "results").write_text("not a source")
+    assert machine.commit(tmp_path) == clean
+    (tmp_path / "notebooks").write_text("a source")
+    assert machine.commit(tmp_path) == clean + "+"

@@ -33,6 +33,7 @@ BESIDE = {
     "figures": {"outputs"},
     "report": {"claims", "outputs"},
     "overview": {"claims", "report"},
+    "experiment": {"claims", "outputs", "runs"},
     "runner": {"claims", "machine", "outputs"},
     "pipeline": {"claims", "fingerprint", "outputs", "overview", "report", "runner"},
 }

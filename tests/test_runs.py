@@ -208,8 +208,8 @@ def test_joblib_says_how_many_processes() -> None:
         assert runs.default_jobs() == 7
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_a_missing_gpu_is_said_before_anything_runs() -> None:
+def test_a_missing_gpu_is_said_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     run = make_run()
     with pytest.raises(ValueError, match="device is 'cuda', but torch finds no CUDA device"):
         runs.run_all([replace(run, training=replace(run.training, device="cuda"))])

@@ -1,11 +1,13 @@
-"""Moved pictures: the move is exact, the frame undoes it, and training tells the network of both."""
+"""Moved pictures: the move is exact, the frame undoes it, and training tells a network that can be told."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 
 from cclib.models.classifier import Classifier, ClassifierConfig
 from cclib.tasks.classification import Classification
-from cclib.tasks.shifting import MovedClassification, darkest, frame_of, moved, on_canvas
+from cclib.tasks.shifting import MovedClassification, darkest, frame_of, middle, moved, on_canvas
 
 CONFIG = ClassifierConfig("cc", sizes=(28, 14, 7), channels=(4, 4))
 
@@ -56,18 +58,34 @@ def test_a_network_that_is_told_undoes_a_move_by_whole_pixels() -> None:
     torch.testing.assert_close(after, before, rtol=0, atol=1e-12)
 
 
-def test_training_pictures_are_moved_as_the_network_is_told() -> None:
-    task = MovedClassification(CONFIG, train_size=200, margin=3)
-    plain = Classification(CONFIG, train_size=200)
+@pytest.mark.parametrize("layer", ["cc", "conv"])
+def test_training_pictures_are_moved_and_only_cc_is_told(layer: str) -> None:
+    config = replace(CONFIG, layer=layer)
+    task = MovedClassification(config, train_size=200, largest_move=2.0, margin=4)
+    plain = Classification(config, train_size=200)
     canvases, labels, by = next(task.batches(200, torch.Generator().manual_seed(0)))
     images, same_labels = next(plain.batches(200, torch.Generator().manual_seed(0)))
     assert torch.equal(labels, same_labels)
-    assert by.shape == (2,)
-    assert by.abs().max() <= 0.5
-    unmoved = moved(on_canvas(images, 3, darkest(task)), (0, 0))
+    unmoved = moved(on_canvas(images, 4, darkest(task)), (0, 0))
     torch.testing.assert_close(moved(canvases, (-by).tolist()), unmoved, rtol=0, atol=1e-5)
     torch.manual_seed(0)
-    network = Classifier(CONFIG)
+    network = Classifier(config)
     loss = task.loss(network, (canvases, labels, by))
-    told = network(canvases, frame=frame_of(canvases, 3, by.tolist()))
-    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(told, labels))
+    if layer == "cc":
+        expected = network(canvases, frame=frame_of(canvases, 4, by.tolist()))
+    else:
+        expected = network(canvases[:, :, 4:32, 4:32])
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(expected, labels))
+
+
+def test_moves_reach_the_largest_on_both_axes_and_no_further() -> None:
+    task = MovedClassification(CONFIG, train_size=300, largest_move=3.0, margin=5)
+    moves = torch.stack([by for _, _, by in task.batches(1, torch.Generator().manual_seed(0))])
+    assert moves.abs().max() <= 3
+    assert moves.amin(0).max() < -2.9
+    assert moves.amax(0).min() > 2.9
+
+
+def test_the_middle_of_a_canvas_is_what_was_put_on_it() -> None:
+    images = torch.rand(2, 3, 4, 5)
+    torch.testing.assert_close(middle(on_canvas(images, 2, torch.zeros(3)), 2), images, rtol=0, atol=0)

@@ -1,6 +1,7 @@
 """The tasks: their data are drawn as said, and their measures measure what they claim."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -124,18 +125,21 @@ def test_sizes_are_drawn_from_their_ranges_and_often_enough_nominal() -> None:
     assert 0.25 < maps.count((14, 14, 7, 7)) / 2000 < 0.33
 
 
-def test_every_batch_brings_its_sizes_and_the_loss_uses_them() -> None:
-    images, labels, sizes = next(FLEXIBLE.batches(20, generator()))
+@pytest.mark.parametrize(("layer", "follows"), [("cc", True), ("resize", True), ("conv", False), ("blurpool", False)])
+def test_every_batch_brings_its_sizes_and_the_loss_uses_them(layer: str, follows: bool) -> None:
+    task = replace(FLEXIBLE, model=ClassifierConfig(layer))
+    images, labels, sizes = next(task.batches(20, generator()))
     assert images.shape == (20, 1, 28, 28)
     seen = []
 
     class Spy(nn.Module):
-        def forward(self, x: torch.Tensor, sizes: list[int]) -> torch.Tensor:
+        def forward(self, x: torch.Tensor, sizes: list[int] | None = None) -> torch.Tensor:
             seen.append((x.shape[2:], sizes))
             return torch.zeros(len(x), 10)
 
-    assert FLEXIBLE.loss(Spy(), (images, labels, sizes)).item() == pytest.approx(math.log(10))
-    assert seen == [((sizes[0], sizes[0]), sizes[1:].tolist())]
+    assert task.loss(Spy(), (images, labels, sizes)).item() == pytest.approx(math.log(10))
+    assert seen == [((sizes[0], sizes[0]), sizes[1:].tolist() if follows else None)]
+    assert task.loss(task.build(), (images, labels, sizes)).isfinite()
 
 
 def test_a_task_at_one_input_size_is_judged_at_it() -> None:

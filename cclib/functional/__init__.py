@@ -4,7 +4,8 @@
 
 is a cross-correlation over the taps q in the window about u(p), the position of output p on the input. Here are the
 public function and its checks. ``sampling`` reads filter and image on the grid, ``cache`` keeps the filter in
-inference. ``reference``, ``phases`` (with ``gather``, its engine on the CPU) and ``basis`` sum; ``choice`` picks one.
+inference. ``reference``, ``phases`` (with ``gather``, its engine on the CPU), ``basis`` and ``pixels`` (both go by
+``lines``) sum; ``choice`` picks one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 from cclib.filters import Filter
 from cclib.functional.choice import choose, explain
 from cclib.functional.implementations import IMPLEMENTATIONS
-from cclib.functional.sampling import PADDING_MODES, Axes, resize_axes
+from cclib.functional.sampling import PADDING_MODES, Axes, resize_axes, result_dtype
 from cclib.geometry import as_size
 
 __all__ = ["IMPLEMENTATIONS", "PADDING_MODES", "cc_conv2d", "convolve", "explain"]
@@ -60,7 +61,7 @@ def cc_conv2d(
         stretch: anti-aliasing. On an axis with scale < 1 the support grows by 1 / scale and the filter is read at
             scale * offset; the taps of each output are divided by the sum of ``filter.mass`` over them (a classical
             filter's then sum to one).
-        implementation: "auto", "reference", "phases" or "basis". One that cannot serve the call raises.
+        implementation: "auto", "reference", "phases", "basis" or "pixels". One that cannot serve the call raises.
 
     Returns:
         (batch, out_channels, *size), without batch where x has none.
@@ -108,6 +109,8 @@ def convolve(
     elif implementation not in tuple(IMPLEMENTATIONS):
         names = ", ".join(("auto", *IMPLEMENTATIONS))
         raise ValueError(f"implementation must be one of {names}, got {implementation!r}")
+    x = x.to(result_dtype(x))
+    bias = None if bias is None else bias.to(x.dtype)
     return IMPLEMENTATIONS[implementation](x, filter, bias, axes, groups, padding_mode, stretch)
 
 

@@ -1,8 +1,9 @@
-"""Which implementation ``auto`` picks, from counted operations, bytes and calls, and the explanation of the choice.
+"""Which implementation ``auto`` picks, from counted operations, bytes, pieces and calls, and why.
 
-Counted is one forward pass. The constants turn the counts into the time of forward and backward on two cores of a
-server's processor (AMD EPYC) in float32: a least-squares fit to the times of 23 layers, among them those of
-``cclib.benchmark.TABLE``. For the reference it is the rate that it reaches with few channels, where the others have
+Counted is one forward pass. The speeds turn the counts into the time of forward and backward on one core of a server's
+processor (AMD EPYC) in float32: for each implementation a non-negative least-squares fit, of the relative error, to the
+times of 48 layers, among them those of ``cclib.benchmark.TABLE``; the price of a piece is then raised until the picks
+on these layers are right. For the reference it is the rate that it reaches with few channels, where the others have
 little to do. Notebook 11-efficiency sets estimates beside times.
 """
 
@@ -17,18 +18,34 @@ from cclib.filters import Filter
 from cclib.functional.phases import is_convolution, transposed_axes
 from cclib.functional.sampling import Axes, grid_of, resize_axes
 
-MULTIPLY_ADDS_PER_SECOND = {"phases": 1.6e10, "basis": 1.7e10, "reference": 1.5e8}
-BYTES_PER_SECOND = 3.3e9
-SECONDS_PER_CALL = 2e-5
 MEMORY_LIMIT = 256 * 2**20  # bytes that the pick may need beside input and output, if any candidate needs fewer
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Multiply-adds and bytes in a second, and the seconds of a call and of a piece."""
+
+    multiply_adds: float
+    bytes: float
+    call: float
+    piece: float = 0.0
+
+
+SPEEDS = {
+    "phases": Speed(9.1e9, 8.0e9, 1.1e-5, 1.1e-7),
+    "basis": Speed(2.1e10, 2.4e9, 3.0e-5),
+    "pixels": Speed(1.4e10, 2.6e9, 7e-6),
+    "reference": Speed(1.5e8, 3.3e9, 2e-5),
+}
 
 
 @dataclass(frozen=True)
 class Candidate:
     """What one implementation costs for one call.
 
-    ``multiply_adds`` are counted, ``moved`` are the bytes that it copies from one layout to another, ``bytes`` bound
-    its temporary tensors, ``calls`` are those of the library.
+    ``multiply_adds`` are counted, ``moved`` are the bytes that it copies from one layout to another and ``pieces``
+    those of them that do not lie side by side, ``bytes`` bound its temporary tensors, ``calls`` are those of the
+    library.
     """
 
     implementation: str
@@ -36,11 +53,13 @@ class Candidate:
     moved: int
     bytes: int
     calls: int
+    pieces: int = 0
 
     @property
     def seconds(self) -> float:
-        arithmetic = self.multiply_adds / MULTIPLY_ADDS_PER_SECOND[self.implementation]
-        return arithmetic + self.moved / BYTES_PER_SECOND + self.calls * SECONDS_PER_CALL
+        speed = SPEEDS[self.implementation]
+        arithmetic = self.multiply_adds / speed.multiply_adds
+        return arithmetic + self.moved / speed.bytes + self.calls * speed.call + self.pieces * speed.piece
 
 
 @dataclass(frozen=True)
@@ -57,11 +76,11 @@ class Explanation:
     def __str__(self) -> str:
         lines = [
             f"{'implementation':<16}{'multiply-adds':>16}{'moved MiB':>12}{'temporary MiB':>16}{'calls':>8}"
-            f"{'estimate ms':>14}"
+            f"{'pieces':>12}{'estimate ms':>14}"
         ]
         lines += [
             f"{c.implementation:<16}{c.multiply_adds:>16,}{c.moved / 2**20:>12.2f}{c.bytes / 2**20:>16.2f}"
-            f"{c.calls:>8}{c.seconds * 1e3:>14.2f}"
+            f"{c.calls:>8}{c.pieces:>12,}{c.seconds * 1e3:>14.2f}"
             for c in self.candidates
         ]
         return "\n".join([*lines, f"auto picks {self.implementation}"])
@@ -135,8 +154,8 @@ def count(
     patches = batch * channels * pixels * taps
     contracted = batch * channels * pixels * features
 
-    def candidate(name: str, multiply_adds: int, moved: int, numbers: int, calls: int) -> Candidate:
-        return Candidate(name, multiply_adds, element_size * moved, element_size * numbers, calls)
+    def candidate(name: str, multiply_adds: int, moved: int, numbers: int, calls: int, pieces: int = 0) -> Candidate:
+        return Candidate(name, multiply_adds, element_size * moved, element_size * numbers, calls, pieces)
 
     rows, columns = (len(taps.phases) for taps in grid)
     sampled = convolution + offsets * (head + trunk)
@@ -147,7 +166,9 @@ def count(
         phases = candidate("phases", sampled, extended + 2 * output, extended + 2 * weights + 2 * output, calls)
     else:
         calls = 20 + 8 * rows + 3 * rows * columns
-        phases = candidate("phases", sampled, patches + images, extended + 2 * images + 2 * weights, calls)
+        numbers = extended + 2 * images + 2 * weights
+        lines_of_patches = batch * pixels * grid[0].most
+        phases = candidate("phases", sampled, patches + images, numbers, calls, lines_of_patches)
     contraction = batch * channels * pixels * taps * features + output * in_per_group * features + offsets * trunk
     if groups > 1 or device != "cpu":
         numbers = extended + 2 * (patches + pixels * taps * features + contracted)
@@ -161,6 +182,14 @@ def count(
         basis = candidate(
             "basis", contraction, patches + 2 * contracted + images, numbers, calls=30 + 12 * axes[0].n_out
         )
+    per_pixel = pixels * taps * out_channels * in_per_group
+    weighted = candidate(
+        "pixels",
+        convolution + per_pixel * features + offsets * trunk,
+        2 * patches + per_pixel + 2 * images,
+        5 * images // 2 + 2 * offsets * features + (patches + per_pixel) // axes[0].n_out,
+        calls=40 + 16 * axes[0].n_out,
+    )
     reference = candidate(
         "reference",
         convolution + pixels * taps * (head + trunk),
@@ -168,4 +197,4 @@ def count(
         extended + pixels * taps * (2 * out_channels * in_per_group + batch * (channels + out_channels)),
         calls=20,
     )
-    return [reference, phases, basis]
+    return [reference, phases, basis] + ([weighted] if groups == 1 and device == "cpu" else [])

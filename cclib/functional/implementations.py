@@ -12,11 +12,13 @@ from torch import Tensor
 from cclib.filters import Filter
 from cclib.functional.basis import basis
 from cclib.functional.phases import phases
+from cclib.functional.pixels import pixels
 from cclib.functional.reference import reference
 from cclib.functional.sampling import Axes
 
 IMPLEMENTATIONS: dict[str, Callable[[Tensor, Filter, Tensor | None, Axes, int, str, bool], Tensor]] = {
     "phases": phases,
     "basis": basis,
+    "pixels": pixels,
     "reference": reference,
 }

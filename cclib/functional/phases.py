@@ -20,7 +20,7 @@ from cclib.filters import OWN, Filter
 from cclib.functional import gather
 from cclib.functional.cache import needs_gradient, remembered
 from cclib.functional.derivatives import differentiable_gradients, transformed
-from cclib.functional.sampling import Axes, Grid, extend, grid_of, memory_format, result_dtype, sample
+from cclib.functional.sampling import Axes, Grid, extend, grid_of, memory_format, sample
 from cclib.geometry import Phase, Taps, input_runs, output_runs
 
 
@@ -29,8 +29,6 @@ def phases(
 ) -> Tensor:
     """The sum, phase by phase."""
     grid = grid_of(axes, filter, stretch)
-    x = x.to(result_dtype(x))
-    bias = None if bias is None else bias.to(x.dtype)
     key = grid, stretch, x.dtype, x.device
     with torch.autocast(x.device.type, enabled=False):
         transposed = transposed_axes(grid, padding_mode)
@@ -141,7 +139,8 @@ def convolutions(x: Tensor, weights: Tensor, bias: Tensor | None, grid: Grid, gr
         for column, column_slots in zip(horizontal.phases, horizontal.slots, strict=True):
             kernel = narrow(weights, row_slots, column_slots)
             if kernel.numel() == 0:  # a filter narrower than a pixel falls between the taps
-                y = x.new_zeros(x.shape[0], weights.shape[0], height, width)
+                zero = x[..., :0].sum() + kernel.sum()  # that has gradients, of zero
+                y = zero.expand(x.shape[0], weights.shape[0], height, width)
                 outputs.append(y if bias is None else y + bias.reshape(-1, 1, 1))
                 continue
             part = narrow(x, rows_read(vertical, row), rows_read(horizontal, column))

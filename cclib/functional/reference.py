@@ -21,7 +21,7 @@ def reference(
     weights = sample(filter, filter, grid, stretch, x).to(x.dtype).unflatten(2, (groups, -1))
     vertical, horizontal = (membership(taps, x) for taps in grid)  # (outputs, all taps)
     y = torch.einsum("bgcst,stgoc,hs,wt->bgohw", taken, weights, vertical, horizontal).flatten(1, 2)
-    return y if bias is None else y + bias.to(y.dtype).reshape(-1, 1, 1)
+    return y if bias is None else y + bias.reshape(-1, 1, 1)
 
 
 def tap_index(taps: Taps) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -94,18 +94,38 @@ class Autoencoder(nn.Module):
         Raises:
             ValueError: a "conv" decoder is asked for another size than its own.
         """
-        own = (self.config.sizes[-1], self.config.sizes[-1])
-        size = own if size is None else (size[0], size[1])
-        if self.config.layer == "conv" and size != own:
-            raise ValueError(f"size must be {own}, the only one of this 'conv' decoder, got {size}")
-        y = self.first(code).unflatten(1, (-1, self.config.sizes[0], self.config.sizes[0]))
-        for layer, place in zip(self.layers, self.schedule(size, spread), strict=True):
-            y = torch.relu(y)
-            if isinstance(layer, CCConv2d):
-                y = layer(y, size=place)
-            else:
-                y = layer(F.interpolate(y, place, mode="bilinear") if self.config.layer == "resize" else y)
-        return y
+        size = self.own_size if size is None else (size[0], size[1])
+        return self.decode_all(code, [size], spread)[size]
+
+    def decode_all(
+        self, code: Tensor, sizes: Iterable[tuple[int, int]], spread: bool = False
+    ) -> dict[tuple[int, int], Tensor]:
+        """Size -> what ``decode`` gives; what several sizes have in common is computed once."""
+        side = self.config.sizes[0]
+        first = self.first(code).unflatten(1, (-1, side, side))
+        made: dict[tuple[tuple[int, int], ...], Tensor] = {(): first}  # by the sizes on the way there
+        pictures = {}
+        for size in sizes:
+            if self.config.layer == "conv" and size != self.own_size:
+                raise ValueError(f"size must be {self.own_size}, the only one of this 'conv' decoder, got {size}")
+            schedule = tuple(self.schedule(size, spread))
+            for depth, layer in enumerate(self.layers, start=1):
+                if schedule[:depth] not in made:
+                    y = torch.relu(made[schedule[: depth - 1]])
+                    made[schedule[:depth]] = self.grow(layer, y, schedule[depth - 1])
+            pictures[size] = made[schedule]
+        return pictures
+
+    def grow(self, layer: nn.Module, y: Tensor, size: tuple[int, int]) -> Tensor:
+        """(batch, channels, height, width) -> (batch, the layer's channels, *size)."""
+        if self.config.layer == "cc":
+            return layer(y, size=size)
+        return layer(F.interpolate(y, size, mode="bilinear") if self.config.layer == "resize" else y)
+
+    @property
+    def own_size(self) -> tuple[int, int]:
+        """Of the pictures, where no other is asked for."""
+        return self.config.sizes[-1], self.config.sizes[-1]
 
     def schedule(self, size: tuple[int, int], spread: bool = False) -> Iterator[tuple[int, int]]:
         """The size that each layer gives on the way to a picture of ``size``."""

@@ -8,9 +8,10 @@ from torch import Tensor
 
 
 def resized(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Anti-aliased bilinear resizing, (batch, channels, height, width) -> (batch, channels, *size)."""
+    """Anti-aliased bilinear resizing, (batch, channels, height, width) -> (batch, channels, *size), from float32 up."""
     if tuple(x.shape[2:]) == size:
         return x
+    x = x.to(torch.promote_types(x.dtype, torch.float32))  # torch does not have it in half precision everywhere
     return F.interpolate(x, size=size, mode="bilinear", antialias=True, align_corners=False)
 
 

@@ -77,7 +77,7 @@ class SuperResolver(nn.Module):
         if isinstance(self.last, CCConv2d):
             y = self.last(y, size=size)
         elif self.config.upsampler == "conv + resize":
-            y = self.last(resized(y.to(x.dtype), size))  # the resizes do not know the half precision of autocast
+            y = self.last(resized(y, size))
         else:
             y = bicubic(F.pixel_shuffle(self.last(y), self.config.factor).to(x.dtype), size)
         return bicubic(x, size) + y

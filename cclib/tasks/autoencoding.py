@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -24,8 +24,7 @@ class Autoencoding:
     Args:
         model: the autoencoder.
         data: name of the data set, as in ``cclib.data.load``; ``folder`` goes with it.
-        train_size, test_size: how many images of each split to use, from the front; 0 means all. Splits are mixed, but
-            for those of "folder", whose images are in the order of their classes.
+        train_size, test_size: how many images of each split to use, from the front; 0 means all. Splits are mixed.
         sides: range of the sides asked for in training, drawn for each batch and axis alone; None means that only the
             decoder's own size is trained.
         never: sides that training does not draw.
@@ -83,15 +82,24 @@ class Autoencoding:
     def quality(self, model: nn.Module, split: str) -> dict[str, float]:
         """PSNR at the decoder's own size, in dB."""
         images = self.split(split)
-        own = self.model.sizes[-1]
-        return {"psnr": psnr(pictures(model, images, (own, own)), resampled(images, (own, own)))}
+        own = (self.model.sizes[-1], self.model.sizes[-1])
+        return {"psnr": psnr(pictures(model, images, [own])[own], resampled(images, own))}
 
 
-def pictures(model: nn.Module, images: Tensor, size: Sequence[int], spread: bool = False) -> Tensor:
-    """What an autoencoder makes of any number of images, (n, channels, *size), as a screen shows it: in [0, 1]."""
+def pictures(
+    model: nn.Module, images: Tensor, sizes: Iterable[tuple[int, int]], spread: bool = False
+) -> dict[tuple[int, int], Tensor]:
+    """Size -> what an autoencoder makes of any number of images, (n, channels, *size), as a screen shows it.
+
+    That is in [0, 1], and on the CPU. What the sizes have in common, such as the code, is computed once.
+    """
+    assert isinstance(model, Autoencoder)
     device = device_of(model)
-    made = [model(part.to(device), size, spread).float().cpu() for part in images.split(250)]
-    return torch.cat(made).clamp(0, 1)
+    made: dict[tuple[int, int], list[Tensor]] = {size: [] for size in sizes}
+    for part in images.split(250):
+        for size, answer in model.decode_all(model.encoder(part.to(device)), made, spread).items():
+            made[size].append(answer.float().cpu())
+    return {size: torch.cat(answers).clamp(0, 1) for size, answers in made.items()}
 
 
 def resampled(images: Tensor, size: tuple[int, int]) -> Tensor:

@@ -24,8 +24,7 @@ class Classification:
     Args:
         model: the classifier.
         data: name of the data set, as in ``cclib.data.load``; ``folder`` goes with it.
-        train_size, test_size: how many images of each split to use, from the front; 0 means all. Splits are mixed, but
-            for those of "folder", whose images are in the order of their classes.
+        train_size, test_size: how many images of each split to use, from the front; 0 means all. Splits are mixed.
         augment: training images are mirrored, one in two, and moved by up to an eighth of their side.
     """
 
@@ -81,7 +80,8 @@ class FlexibleClassification(Classification):
 
     Args:
         input_sides: range of the side that the images are resized to.
-        growth: range of the factor by which all feature maps grow together; only a "cc" network can follow.
+        growth: range of the factor by which all feature maps grow together; only a "cc" or a "resize" network can
+            follow.
         jitter: the feature maps of one nominal size grow by a further factor, up to 1 + ``jitter`` either way.
         nominal_inputs, nominal_maps: share of the batches in which the input keeps its size, and of those in which the
             feature maps do.
@@ -130,7 +130,7 @@ class FlexibleClassification(Classification):
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         images, labels, (side, *sizes) = batch[0], batch[1], batch[2].tolist()
         images = resized(images, (side, side))
-        scores = model(images, sizes) if self.model.layer == "cc" else model(images)
+        scores = model(images, sizes) if self.model.layer in ("cc", "resize") else model(images)
         return F.cross_entropy(scores, labels)
 
 

@@ -16,24 +16,32 @@ from cclib.tasks.classification import Classification
 
 @dataclass(frozen=True)
 class MovedClassification(Classification):
-    """The same, for "cc" only: every batch is moved by a fraction of a pixel of its own, and the network told.
+    """The same on canvases, with every batch moved by a distance of its own.
+
+    A "cc" network is told how far, and sees the canvas. To any other, which cannot be told, the middle of the canvas is
+    shown, where the images lie while they are not moved.
 
     Args:
-        margin: pixels of background on every side, at least what the first layer reads beyond the images.
+        largest_move: of the images, in pixels on either axis; uniformly drawn.
+        margin: pixels of background on every side, at least ``largest_move`` plus what the first layer reads beyond the
+            images.
     """
 
+    largest_move: float = 0.5
     margin: int = 4
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """Canvases, labels, and how far the images are moved on them (vertical, horizontal), up to half a pixel."""
+        """Canvases, labels, and how far the images are moved on them (vertical, horizontal)."""
         background = darkest(self)
         for images, labels in super().batches(batch_size, generator):
-            by = torch.rand(2, generator=generator, dtype=torch.float64) - 0.5
+            by = self.largest_move * (2 * torch.rand(2, generator=generator, dtype=torch.float64) - 1)
             yield moved(on_canvas(images, self.margin, background), by), labels, by
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         canvases, labels, by = batch
-        return F.cross_entropy(model(canvases, frame=frame_of(canvases, self.margin, by.tolist())), labels)
+        if self.model.layer == "cc":
+            return F.cross_entropy(model(canvases, frame=frame_of(canvases, self.margin, by.tolist())), labels)
+        return F.cross_entropy(model(middle(canvases, self.margin)), labels)
 
 
 def darkest(task: Classification) -> Tensor:
@@ -45,6 +53,11 @@ def on_canvas(images: Tensor, margin: int, background: Tensor) -> Tensor:
     """Images with ``margin`` pixels of ``background``, one value for each channel, on every side."""
     background = background.to(images)[:, None, None]
     return F.pad(images - background, (margin,) * 4) + background
+
+
+def middle(canvases: Tensor, margin: int) -> Tensor:
+    """What ``on_canvas`` put its ``margin`` around, if nothing has moved since."""
+    return canvases[:, :, margin:-margin, margin:-margin]
 
 
 def moved(canvases: Tensor, by: Sequence[float] | Tensor, cut_off: float = 0.5) -> Tensor:

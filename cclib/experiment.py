@@ -1,0 +1,104 @@
+"""What the notebooks with trained networks share: the search for a learning rate, the seeds, curves, seconds.
+
+Networks go by their names; how one becomes a run is the notebook's.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from cclib import claims, outputs, runs
+
+MakeRun = Callable[[str, float, int], runs.Run]  # of a network's name, a learning rate and a seed
+
+
+def search(
+    make_run: MakeRun, names: Iterable[str], rates: Sequence[float], seed: int, measure: str, rounds: int = 4
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """The learning rates tried for each network, and what each reached on the validation split after its last epoch.
+
+    First all ``rates`` are tried. Where the best of a network is the lowest or highest that it was tried with, the
+    next one is tried as well, as far from it as its neighbour, until the best has a neighbour on both sides. So all
+    networks are searched by one rule, whatever rate suits them.
+
+    Args:
+        rates: at least two, rising.
+        seed: of all trials, and of no other run.
+        measure: of the task's ``validate``; more is better.
+        rounds: how often the grid grows at most.
+
+    Returns:
+        A table to print, one row for each network and one column for each rate, empty where not tried; and the rate
+        that each network is to have.
+    """
+    if len(rates) < 2 or list(rates) != sorted(set(rates)):
+        raise ValueError(f"rates must be at least two, rising, got {list(rates)}")
+    found: dict[str, dict[float, float]] = {name: {} for name in names}
+    wanted = [(name, rate) for name in found for rate in rates]
+    for _ in range(rounds + 1):
+        trials = runs.run_all([make_run(name, rate, seed) for name, rate in wanted])
+        for (name, rate), trial in zip(wanted, trials, strict=True):
+            found[name][rate] = trial.history[-1][measure]
+        wanted = [(name, rate) for name, tried in found.items() for rate in beyond(tried)]
+        if not wanted:
+            break
+    chosen = {name: best(tried) for name, tried in found.items()}
+    columns = sorted({rate for tried in found.values() for rate in tried})
+    cells = [[f"{tried[rate]:.2f}" if rate in tried else "" for rate in columns] for tried in found.values()]
+    table = pd.DataFrame(cells, pd.Index(found, name="network"), pd.Index(columns, name="learning rate"), dtype=object)
+    return table.assign(chosen=list(chosen.values())), chosen
+
+
+def best(tried: Mapping[float, float]) -> float:
+    """The rate with the highest measure; a trial that diverged, NaN, is the worst."""
+    return max(tried, key=lambda rate: -math.inf if math.isnan(tried[rate]) else tried[rate])
+
+
+def beyond(tried: Mapping[float, float]) -> list[float]:
+    """The rate to try next: none if the best of those tried has neighbours on both sides."""
+    rates, chosen = sorted(tried), best(tried)
+    if chosen not in (rates[0], rates[-1]):
+        return []
+    neighbour = rates[1] if chosen == rates[0] else rates[-2]
+    return [float(f"{chosen * chosen / neighbour:.2g}")]
+
+
+def over_seeds(make_run: MakeRun, chosen: Mapping[str, float], seeds: int) -> dict[str, list[runs.Result]]:
+    """Every network trained at its rate on seeds 0, 1, ...: name -> one result for each seed."""
+    results = iter(runs.run_all([make_run(name, rate, seed) for name, rate in chosen.items() for seed in range(seeds)]))
+    return {name: [next(results) for _ in range(seeds)] for name in chosen}
+
+
+def learning_curve(axes: plt.Axes, results: Sequence[runs.Result], measure: str, **style: Any) -> None:
+    """A measure after each epoch: the mean over ``results``, with its 95 % interval as a band."""
+    histories = [[epoch[measure] for epoch in result.history] for result in results]
+    per_epoch = [claims.interval(values) for values in zip(*histories, strict=True)]
+    epochs = range(1, len(per_epoch) + 1)
+    (line,) = axes.plot(epochs, [of_epoch.mean for of_epoch in per_epoch], **style)
+    low, high = [of_epoch.low for of_epoch in per_epoch], [of_epoch.high for of_epoch in per_epoch]
+    axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.15, lw=0)
+
+
+def still_falling(results: Mapping[str, Sequence[runs.Result]]) -> pd.DataFrame:
+    """By how many per cent the training loss of each network fell in its last epoch, mean over its results."""
+
+    def fall(result: runs.Result) -> float:
+        before, after = [epoch["train_loss"] for epoch in (result.history[-2:] * 2)[:2]]  # a single epoch: no fall
+        return 100 * (1 - after / before)
+
+    falls = {name: statistics.mean(map(fall, of_network)) for name, of_network in results.items()}
+    return pd.DataFrame({"fall of the training loss in the last epoch, %": falls}).rename_axis("network")
+
+
+def record_seconds(results: Mapping[str, Sequence[runs.Result]]) -> None:
+    """Write the seconds that an epoch of each network took, the median over its results, to machine.json."""
+    for name, of_network in results.items():
+        seconds = statistics.median(result.seconds_per_epoch for result in of_network)
+        outputs.record_machine(**{f"seconds_per_epoch_{re.sub(r'[^a-z0-9]+', '_', name.lower())}": round(seconds, 2)})
