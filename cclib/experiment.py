@@ -25,8 +25,8 @@ def search(
     """The learning rates tried for each network, and what each reached on the validation split after its last epoch.
 
     First all ``rates`` are tried. Where the best of a network is the lowest or highest that it was tried with, the
-    next one is tried as well, as far from it as its neighbour, until the best has a neighbour on both sides. So all
-    networks are searched by one rule, whatever rate suits them.
+    next one is tried as well, as far from it as its neighbour, until the best has a neighbour on both sides or the grid
+    has grown ``rounds`` times. So all networks are searched by one rule, whatever rate suits them.
 
     Args:
         rates: at least two, rising.
@@ -35,8 +35,8 @@ def search(
         rounds: how often the grid grows at most.
 
     Returns:
-        A table to print, one row for each network and one column for each rate, empty where not tried; and the rate
-        that each network is to have.
+        A table to print, one row for each network and one column for each rate, empty where not tried, with whether
+        the chosen one lies inside; and the rate that each network is to have.
     """
     if len(rates) < 2 or list(rates) != sorted(set(rates)):
         raise ValueError(f"rates must be at least two, rising, got {list(rates)}")
@@ -53,7 +53,8 @@ def search(
     columns = sorted({rate for tried in found.values() for rate in tried})
     cells = [[f"{tried[rate]:.2f}" if rate in tried else "" for rate in columns] for tried in found.values()]
     table = pd.DataFrame(cells, pd.Index(found, name="network"), pd.Index(columns, name="learning rate"), dtype=object)
-    return table.assign(chosen=list(chosen.values())), chosen
+    inside = ["no" if beyond(tried) else "yes" for tried in found.values()]
+    return table.assign(chosen=list(chosen.values()), inside=inside), chosen
 
 
 def best(tried: Mapping[float, float]) -> float:
@@ -67,7 +68,8 @@ def beyond(tried: Mapping[float, float]) -> list[float]:
     if chosen not in (rates[0], rates[-1]):
         return []
     neighbour = rates[1] if chosen == rates[0] else rates[-2]
-    return [float(f"{chosen * chosen / neighbour:.2g}")]
+    following = float(f"{chosen * chosen / neighbour:.2g}")
+    return [] if following in tried else [following]
 
 
 def over_seeds(make_run: MakeRun, chosen: Mapping[str, float], seeds: int) -> dict[str, list[runs.Result]]:

@@ -135,7 +135,7 @@ def hardware() -> dict[str, str | int | float]:
 
 def commit(root: Path) -> str:
     """The commit that `root` is at, with "+" where its sources differ from it; "unknown" without git."""
-    git = ["git", "-C", str(root)]
+    git = ["git", "--no-optional-locks", "-C", str(root)]
     sources = ["cclib", "notebooks", "profiles", "data", "requirements.txt"]
     try:
         head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)

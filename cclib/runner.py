@@ -35,8 +35,9 @@ class NotebookFailed(Exception):
 
 
 def notebook_names(root: Path) -> list[str]:
-    """The notebooks of the project, as NN-name, in order."""
-    return sorted(path.stem for path in (root / "notebooks").glob("[0-9][0-9]-*.ipynb"))
+    """The experiments of the project, as NN-name, in order; 00 is no experiment."""
+    names = sorted(path.stem for path in (root / "notebooks").glob("[0-9][0-9]-*.ipynb"))
+    return [name for name in names if not name.startswith("00-")]
 
 
 def source_path(root: Path, name: str) -> Path:
@@ -140,6 +141,7 @@ def run(root: Path, name: str, profile: str, target: Path) -> None:
     source, given = source_path(root, name), parameters(root, name, profile)
     if profile == "smoke" and target.is_relative_to(root / "results"):
         raise ValueError("profile 'smoke' checks that notebooks run; it never writes to results/")
+    commit = machine.commit(root)  # now: sources may change while the notebook runs
     with _partial_folder(target) as partial, machine.watched() as watch:
         environment = {"CCLIB_OUTPUT": str(partial), "IPYTHONDIR": str(partial / ".ipython")}
         os.environ.update(_KERNEL_ENVIRONMENT | environment)
@@ -147,7 +149,7 @@ def run(root: Path, name: str, profile: str, target: Path) -> None:
         nbformat.write(clean(notebook), partial / "notebook.ipynb")
         shutil.rmtree(partial / ".ipython", ignore_errors=True)
         _check_results(partial, name)
-        _record_measurements(partial / "machine.json", profile, watch.measurements() | {"commit": machine.commit(root)})
+        _record_measurements(partial / "machine.json", profile, watch.measurements() | {"commit": commit})
         for result in RESULTS:
             _replace(partial / result, target / result)
 
