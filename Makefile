@@ -21,7 +21,7 @@ test: .venv/.installed  ## check style, types, units, every notebook at a small 
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 paper: .venv/.installed  ## run every experiment at the size of the paper's, on a GPU; finished ones are kept
-	@for notebook in notebooks/[0-9]*.ipynb; do \
+	@for notebook in notebooks/0[1-9]-*.ipynb notebooks/1*.ipynb; do \
 		name=$$(basename $$notebook .ipynb); \
 		test -f results/paper/$$name/metrics.json || $(RUN) cclib.pipeline run $$name --profile paper || exit 1; \
 	done
@@ -38,8 +38,8 @@ format: .venv/.installed  ## format the code and strip the source notebooks of o
 readme: .venv/.installed  ## regenerate the generated parts of README.md
 	$(RUN) cclib.pipeline readme
 
-lab: .venv/.installed  ## open the notebooks in JupyterLab
-	$(RUN) jupyter lab notebooks/
+lab: .venv/.installed  ## open JupyterLab on the playground, beside the other notebooks
+	$(RUN) jupyter lab notebooks/00-playground.ipynb
 
 lock:  ## resolve requirements.txt afresh and write constraints.txt
 	rm -rf .cache/lock-venv

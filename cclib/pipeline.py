@@ -58,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, command, purpose in (
         ("fingerprints", fingerprints, "write results/code/: what code each notebook depends on"),
         ("claims", gather_claims, "gather results/*/metrics.json in results/claims.json"),
+        ("playground", ship_network, "write data/playground.safetensors: the trained network of notebook 00"),
+        ("page", write_pages, "write results/index.html and results/pages/: the results to read in a browser"),
         ("repro", repro, "rerun everything and compare the claims with the committed ones"),
     ):
         commands.add_parser(name, help=purpose).set_defaults(command=command)
@@ -108,6 +110,22 @@ def dependencies(name: str) -> dict[str, dict[str, str]]:
 def gather_claims(options: argparse.Namespace) -> int:
     """Write results/claims.json: the rows of all notebooks."""
     outputs.write_json(CLAIMS, all_rows())
+    return 0
+
+
+def ship_network(options: argparse.Namespace) -> int:
+    """Write the network that the playground starts from; it is trained, or taken from the run cache."""
+    from cclib import playground  # with all that a notebook needs
+
+    playground.ship()
+    return 0
+
+
+def write_pages(options: argparse.Namespace) -> int:
+    """Write results/index.html and a page for every notebook."""
+    from cclib import page  # nbconvert takes a second to load
+
+    page.write(ROOT, runner.notebook_names(ROOT))
     return 0
 
 

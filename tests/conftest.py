@@ -103,6 +103,7 @@ class Project:
             self.profile(profile, {f"nb-{name}": section for name in self.names})
         stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
         stages["stages"]["notebook"]["foreach"] = self.names
+        del stages["stages"]["page"], stages["stages"]["playground"]  # of the project's own results
         stages["stages"]["claims"]["deps"] = [f"results/{name}/metrics.json" for name in self.names]
         self.write("dvc.yaml", yaml.safe_dump(stages))
 

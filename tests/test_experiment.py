@@ -46,13 +46,14 @@ def test_the_search_goes_on_until_the_best_has_neighbours(asked: list[runs.Run])
     assert {run.seed for run in asked} == {7}
     tried = {name: [run.training.learning_rate for run in asked if run.task.model.layer == name] for name in chosen}
     assert tried == {"conv": [0.01, 0.02, 0.04, 0.08], "cc": [0.01, 0.02, 0.005, 0.0025, 0.0013, 0.00068]}
-    assert table.loc["cc"].tolist() == ["nan", "-0.26", "-0.92", "-1.61", "-2.30", "-3.00", "", "", 0.0013]
-    assert list(table.columns) == [0.00068, 0.0013, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, "chosen"]
+    assert table.loc["cc"].tolist() == ["nan", "-0.26", "-0.92", "-1.61", "-2.30", "-3.00", "", "", 0.0013, "yes"]
+    assert list(table.columns) == [0.00068, 0.0013, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, "chosen", "inside"]
 
 
 def test_the_search_ends_after_some_rounds(asked: list[runs.Run]) -> None:
-    _, chosen = experiment.search(make_run, ["cc"], [0.01, 0.02], 7, "accuracy", rounds=1)
+    table, chosen = experiment.search(make_run, ["cc"], [0.01, 0.02], 7, "accuracy", rounds=1)
     assert chosen == {"cc": 0.005}
+    assert table.loc["cc", "inside"] == "no"
 
 
 @pytest.mark.parametrize("rates", [[0.01], [0.02, 0.01], [0.01, 0.01]])

@@ -34,8 +34,10 @@ BESIDE = {
     "report": {"claims", "outputs"},
     "overview": {"claims", "report"},
     "experiment": {"claims", "outputs", "runs"},
+    "page": {"claims", "outputs", "overview", "report"},
+    "playground": {*LADDER, "data", "figures", "outputs"},
     "runner": {"claims", "machine", "outputs"},
-    "pipeline": {"claims", "fingerprint", "outputs", "overview", "report", "runner"},
+    "pipeline": {"claims", "fingerprint", "outputs", "overview", "page", "playground", "report", "runner"},
 }
 MODULES = sorted(
     path for path in (ROOT / "cclib").rglob("*.py") if path.parent != ROOT / "cclib" or path.stem != "__init__"
@@ -107,6 +109,8 @@ def test_every_notebook_is_a_stage() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     assert stages["notebook"]["foreach"] == NAMES
     assert stages["claims"]["deps"] == [f"results/{name}/metrics.json" for name in NAMES]
+    read = [f"results/{name}/{file}" for name in NAMES for file in ("notebook.ipynb", "machine.json")]
+    assert stages["page"]["deps"][-len(read) :] == read
 
 
 @pytest.mark.parametrize("profile", ["default", "smoke", "paper"])
