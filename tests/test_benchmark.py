@@ -45,7 +45,8 @@ def test_the_convolution_has_as_many_taps_and_outputs():
 
 
 def test_an_unknown_method():
-    with pytest.raises(ValueError, match=r"method must be one of conv, auto, phases, basis, .*, got 'fast'"):
+    names = "conv, auto, phases, basis, pixels, reference, .*"
+    with pytest.raises(ValueError, match=rf"method must be one of {names}, got 'fast'"):
         workload("fast", SMALL)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
-from cclib import experiment, runs
+from cclib import claims, experiment, runs
 from cclib.experiment import beyond
 from cclib.models.classifier import ClassifierConfig
 from cclib.tasks.classification import Classification
@@ -85,9 +85,12 @@ def test_a_learning_curve_has_a_band() -> None:
     run = make_run("cc", 0.01, 0)
     _, axes = plt.subplots()
     experiment.learning_curve(axes, [result(run, 0, (2, 1)), result(run, 0, (4, 1))], "train_loss", color="red")
-    (line,) = axes.get_lines()
+    (line,), (band,) = axes.get_lines(), axes.collections
     assert line.get_xydata().tolist() == [[1, 3], [2, 1]]
-    assert len(axes.collections) == 1
+    edges = band.get_paths()[0].vertices
+    at_first = edges[edges[:, 0] == 1, 1]
+    interval = claims.interval([2, 4])
+    assert (at_first.min(), at_first.max()) == pytest.approx((interval.low, interval.high))
     plt.close()
 
 

@@ -886,6 +886,19 @@ def test_auto_runs_what_explain_names(monkeypatch, shape, arguments):
     assert y.shape[0] == shape[0]
 
 
+@pytest.mark.parametrize(
+    ("shape", "out_channels", "arguments", "picked"),
+    [
+        ((100, 6, 24, 24), 8, {"size": 20}, "pixels"),  # few channels, many phases
+        ((100, 1, 28, 28), 6, {"size": 24}, "pixels"),
+        ((16, 64, 32, 32), 64, {"scale": 0.75}, "phases"),  # many channels, few phases
+        ((2, 64, 56, 56), 64, {"scale": math.sqrt(0.5)}, "basis"),  # many channels, as many phases as pixels
+    ],
+)
+def test_what_auto_picks(shape, out_channels, arguments, picked):
+    assert explain(shape, MLPFilter(shape[1], out_channels, 3), **arguments).implementation == picked
+
+
 def test_the_counted_operations_of_one_convolution():
     filter = MLPFilter(4, 6, 3, features=5, hidden=7)
     phases = next(c for c in explain((2, 4, 10, 10), filter).candidates if c.implementation == "phases")

@@ -1,6 +1,7 @@
 """The playground draws what the layer and the network do, says what is wrong, and its notebook runs."""
 
 import io
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from conftest import ROOT
 from PIL import Image
 
-from cclib import cc_conv2d, filters, playground
+from cclib import cc_conv2d, filters, playground, runner
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -105,8 +106,16 @@ def test_the_network_runs_at_any_schedule() -> None:
     assert "accuracy on 200 test images" in said(panel)
 
 
-def test_the_shipped_network_is_small() -> None:
+def test_the_shipped_network_is_small_and_that_of_notebook_05() -> None:
     assert playground.SHIPPED.stat().st_size < 2 * 2**20
+    given = runner.parameters(ROOT, "05-dynamic-shapes", "default")
+    task, training = asdict(playground.SHIPPED_TASK), playground.SHIPPED_TRAINING
+    names = ("input_sides", "growth", "jitter", "nominal_inputs", "nominal_maps", "augment")
+    assert {name: task[name] for name in names} == {
+        name: tuple(given[name]) if isinstance(given[name], list) else given[name] for name in names
+    }
+    assert [list(task["model"][name]) for name in ("sizes", "channels")] == [given["sizes"], given["channels"]]
+    assert (training.epochs, training.batch_size) == (given["flexible_epochs"], given["batch_size"])
 
 
 def test_the_notebook_runs(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +154,8 @@ def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook]) -> st
 def answer(rows: Sequence[claims.Row]) -> str:
     """What the rows of a claim say together, in one paragraph."""
     said = []
+    total = Counter(row["statement"] for row in rows)
     for verdict in overview.VERDICTS:
-        total = Counter(row["statement"] for row in rows)
         of_verdict = Counter(row["statement"] for row in rows if row["verdict"] == verdict)
         if not of_verdict:
             continue
@@ -204,6 +205,7 @@ def rendered(markdown: str) -> Markup:
     return Markup(text.removeprefix("<p>").removesuffix("</p>"))
 
 
+@lru_cache(maxsize=1)
 def environment() -> jinja2.Environment:
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
