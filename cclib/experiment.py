@@ -8,20 +8,21 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
 from cclib import claims, outputs, runs
 
-MakeRun = Callable[[str, float, int], runs.Run]  # of a network's name, a learning rate and a seed
+Name = TypeVar("Name", bound=Hashable)  # of a network
+MakeRun = Callable[[Name, float, int], runs.Run]  # of a name, a learning rate and a seed
 
 
 def search(
-    make_run: MakeRun, names: Iterable[str], rates: Sequence[float], seed: int, measure: str, rounds: int = 4
-) -> tuple[pd.DataFrame, dict[str, float]]:
+    make_run: MakeRun[Name], names: Iterable[Name], rates: Sequence[float], seed: int, measure: str, rounds: int = 4
+) -> tuple[pd.DataFrame, dict[Name, float]]:
     """The learning rates tried for each network, and what each reached on the validation split after its last epoch.
 
     First all ``rates`` are tried. Where the best of a network is the lowest or highest that it was tried with, the
@@ -40,7 +41,7 @@ def search(
     """
     if len(rates) < 2 or list(rates) != sorted(set(rates)):
         raise ValueError(f"rates must be at least two, rising, got {list(rates)}")
-    found: dict[str, dict[float, float]] = {name: {} for name in names}
+    found: dict[Name, dict[float, float]] = {name: {} for name in names}
     wanted = [(name, rate) for name in found for rate in rates]
     for _ in range(rounds + 1):
         trials = runs.run_all([make_run(name, rate, seed) for name, rate in wanted])
@@ -72,7 +73,7 @@ def beyond(tried: Mapping[float, float]) -> list[float]:
     return [] if following in tried else [following]
 
 
-def over_seeds(make_run: MakeRun, chosen: Mapping[str, float], seeds: int) -> dict[str, list[runs.Result]]:
+def over_seeds(make_run: MakeRun[Name], chosen: Mapping[Name, float], seeds: int) -> dict[Name, list[runs.Result]]:
     """Every network trained at its rate on seeds 0, 1, ...: name -> one result for each seed."""
     results = iter(runs.run_all([make_run(name, rate, seed) for name, rate in chosen.items() for seed in range(seeds)]))
     return {name: [next(results) for _ in range(seeds)] for name in chosen}
@@ -92,8 +93,8 @@ def still_falling(results: Mapping[str, Sequence[runs.Result]]) -> pd.DataFrame:
     """By how many per cent the training loss of each network fell in its last epoch, mean over its results."""
 
     def fall(result: runs.Result) -> float:
-        before, after = [epoch["train_loss"] for epoch in (result.history[-2:] * 2)[:2]]  # a single epoch: no fall
-        return 100 * (1 - after / before)
+        losses = [epoch["train_loss"] for epoch in result.history]
+        return 100 * (1 - losses[-1] / losses[-2]) if len(losses) > 1 else 0.0
 
     falls = {name: statistics.mean(map(fall, of_network)) for name, of_network in results.items()}
     return pd.DataFrame({"fall of the training loss in the last epoch, %": falls}).rename_axis("network")

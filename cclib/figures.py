@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -9,33 +10,48 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from cclib.claims import Interval
 from cclib.outputs import folder
 
 COLUMN_WIDTH = 7.0  # inches; figures are drawn at the width at which they are read
 
 _PALETTE = sns.color_palette("colorblind").as_hex()
 
+
+class Colors(dict[str, str]):
+    """A colour for each method; one that has none gets the next of the spare ones, for as long as the process lives."""
+
+    spare = sns.color_palette("husl", 12).as_hex()
+
+    def __missing__(self, method: str) -> str:
+        given = [color for color in self.values() if color in self.spare]
+        self[method] = self.spare[len(given) % len(self.spare)]
+        return self[method]
+
+
 # The same method has the same colour in every notebook; past the ten of the palette, Paul Tol's "muted" scheme goes on.
-COLORS = {
-    "conv": _PALETTE[1],
-    "cc": _PALETTE[0],
-    "cc without window": _PALETTE[9],
-    "classical": _PALETTE[2],
-    "input pixels": _PALETTE[4],
-    "one scale": _PALETTE[5],
-    "phases": _PALETTE[3],
-    "basis": _PALETTE[6],
-    "pixels": "#ddcc77",
-    "reference": _PALETTE[8],
-    "truth": _PALETTE[7],
-    "conv + blur": "#882255",
-    "conv + resize": "#117733",
-    "conv, many sizes": "#332288",
-    "conv + resize, many sizes": "#aa4499",
-    "conv, one for each size": "#999933",
-    "cc, one schedule": "#44aa99",
-    "pixel shuffle": "#cc6677",
-}
+COLORS = Colors(
+    {
+        "conv": _PALETTE[1],
+        "cc": _PALETTE[0],
+        "cc without window": _PALETTE[9],
+        "classical": _PALETTE[2],
+        "input pixels": _PALETTE[4],
+        "one scale": _PALETTE[5],
+        "phases": _PALETTE[3],
+        "basis": _PALETTE[6],
+        "pixels": "#ddcc77",
+        "reference": _PALETTE[8],
+        "truth": _PALETTE[7],
+        "conv + blur": "#882255",
+        "conv + resize": "#117733",
+        "conv, many sizes": "#332288",
+        "conv + resize, many sizes": "#aa4499",
+        "conv, one for each size": "#999933",
+        "cc, one schedule": "#44aa99",
+        "pixel shuffle": "#cc6677",
+    }
+)
 
 
 def use_style() -> None:
@@ -72,6 +88,23 @@ def save(figure: Figure, name: str) -> None:
     with mpl.rc_context({"svg.hashsalt": "cclib"}):
         figure.savefig(path / f"{name}.svg", metadata={"Date": None})
     figure.savefig(path / f"{name}.png", metadata={"Software": None})
+
+
+def intervals(
+    axes: plt.Axes, at: Sequence[float], found: Sequence[Interval], across: bool = False, **style: Any
+) -> None:
+    """Means with their intervals as bars: upright at the abscissae ``at``, or ``across`` at these ordinates.
+
+    Unless ``style``, which is that of ``Axes.errorbar``, says otherwise, no line joins them.
+    """
+    means = [interval.mean for interval in found]
+    below = [interval.mean - interval.low for interval in found]
+    above = [interval.high - interval.mean for interval in found]
+    style = {"ls": "none", "marker": "o", "ms": 4, "capsize": 2, **style}
+    if across:
+        axes.errorbar(means, at, xerr=[below, above], **style)
+    else:
+        axes.errorbar(at, means, yerr=[below, above], **style)
 
 
 def show_image(axes: plt.Axes, image: Any, title: str = "", extent: tuple[int, int] | None = None) -> None:

@@ -30,7 +30,6 @@ FEW: dict[str, Any] = {
     "flexible_epochs": 1,
     "epoch_batches": 1,
     "learning_rates": [0.01, 0.02],
-    "flexible_rates": [0.01, 0.02],
     "device": "cpu",
 }
 FEW_OF: dict[str, dict[str, Any]] = {
@@ -91,7 +90,7 @@ FREE = {
         "flexible_epochs",
         "batch_size",
     ),
-    *("epoch_batches", "learning_rates", "flexible_rates", "device", "precision", "measured_size", "statistics_size"),
+    *("epoch_batches", "learning_rates", "device", "precision", "measured_size", "statistics_size"),
     *("gradual_sizes", "abrupt_sizes", "cc_gradual", "cc_abrupt", "conv_abrupt", "conv_blur", "conv_resize"),
     *("input_sides", "schedules", "inputs", "one_for_each", "blur_channels", "blocks", "patch", "test_size"),
     *("encoder_channels", "latent", "conv_sizes", "conv_channels", "odd_sizes", "channels_of_resize"),

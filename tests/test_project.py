@@ -30,7 +30,7 @@ BESIDE = {
     "data": {"images", "outputs"},
     "claims": {"outputs"},
     "benchmark": {"filters", "functional", "layers"},
-    "figures": {"outputs"},
+    "figures": {"claims", "outputs"},
     "report": {"claims", "outputs"},
     "overview": {"claims", "report"},
     "experiment": {"claims", "outputs", "runs"},

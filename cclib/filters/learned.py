@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -44,9 +45,9 @@ class LearnedFilter(Filter):
         """The type in which offsets are evaluated: at least float32, since half-precision offsets would move taps."""
         return torch.promote_types(self.weight.dtype, torch.float32)
 
+    @abstractmethod
     def functions(self, offsets: Tensor) -> Tensor:
         """The scalar functions before the taper: offsets (..., 2) of type ``dtype`` -> (..., features)."""
-        raise NotImplementedError
 
     def basis(self, offsets: Tensor) -> Tensor:
         offsets = offsets.to(self.dtype)

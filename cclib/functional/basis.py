@@ -28,7 +28,7 @@ def output(x: Tensor, functions: Tensor, coefficients: Tensor, grid: Grid, paddi
     out_channels = coefficients.shape[1]
     matrix = coefficients.transpose(0, 1).flatten(1)  # (out, features * in)
     shape = len(x), out_channels, grid[0].axis.n_out, grid[1].axis.n_out
-    y = torch.empty(shape, dtype=x.dtype, memory_format=memory_format(x))
+    y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=memory_format(x))
     image = pixels_first(x)
     table = functions.flatten(0, 1)
     for lines in lines_of(grid, padding_mode, taps_at_a_time(x, y, len(coefficients))):

@@ -29,7 +29,7 @@ def pixels(
 def output(x: Tensor, functions: Tensor, coefficients: Tensor, grid: Grid, padding_mode: str) -> Tensor:
     out_channels, in_channels = coefficients.shape[1:]
     shape = len(x), out_channels, grid[0].axis.n_out, grid[1].axis.n_out
-    y = torch.empty(shape, dtype=x.dtype, memory_format=memory_format(x))
+    y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=memory_format(x))
     image, table, matrices = batch_last(x), functions.flatten(0, 1), coefficients.mT.flatten(1)
     for lines in lines_of(grid, padding_mode, taps_at_a_time(x, y, coefficients)):
         patches, _, weights = read(image, table, matrices, lines, grid, in_channels)
@@ -66,9 +66,12 @@ def gradients(
             torch.bmm(weights, part, out=patches)
             dimage.index_add_(0, lines.pixels, patches.view(-1, image.shape[1]))
         del patches, values, weights, part  # before the next are made
-    del image
+    dx = None
+    if dimage is not None:
+        dx = dimage[:-1].view(*x.shape[2:], in_channels, len(x)).permute(3, 2, 0, 1)
+        dx = dx.contiguous(memory_format=memory_format(x))  # else what comes before works on a strided gradient
     return (
-        None if dimage is None else dimage[:-1].view(*x.shape[2:], in_channels, len(x)).permute(3, 2, 0, 1),
+        dx,
         dtable.view(functions.shape).to(x.dtype) if wanted[1] else None,
         dmatrices.view(features, in_channels, out_channels).mT.to(x.dtype) if wanted[2] else None,
     )
