@@ -100,7 +100,7 @@ def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
     raise TimeoutError(address)
 
 
-def test_a_slider_moves_the_picture_in_jupyterlab(browser: Browser, lab: str) -> None:
+def test_a_slider_and_an_image_of_ones_own_change_the_picture_in_jupyterlab(browser: Browser, lab: str) -> None:
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.set_default_timeout(90_000)
     page.goto(f"{lab}/lab/tree/00-playground.ipynb")
@@ -112,6 +112,11 @@ def test_a_slider_moves_the_picture_in_jupyterlab(browser: Browser, lab: str) ->
     picture.wait_for()
     before = picture.get_attribute("src")
     page.locator(".widget-slider", has_text="scale, vertical").locator(".noUi-handle").first.press("ArrowRight")
+    page.wait_for_function("([image, before]) => image.src !== before", arg=[picture.element_handle(), before])
+    before = picture.get_attribute("src")
+    with page.expect_file_chooser() as chooser:
+        page.locator("button.widget-upload").click()
+    chooser.value.set_files(ROOT / "results" / "01-cc-layer" / "figures" / "four-steps.png")
     page.wait_for_function("([image, before]) => image.src !== before", arg=[picture.element_handle(), before])
     page.get_by_text("frozen: True").wait_for()
     assert page.locator("img.widget-image").count() == 2

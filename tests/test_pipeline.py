@@ -125,6 +125,24 @@ def test_repro_compares_with_what_git_has_committed(clone: Project) -> None:
     assert shown.stdout == "[4.0, 4.0]\n", shown.stderr
 
 
+def test_a_tweak_is_compared_and_overwrites_nothing_unless_asked(clone: Project) -> None:
+    """The commands of README's section on tweaking."""
+    before = clone.contents()
+    change = "profiles/default.yaml:nb-01-tiny.values=[2.0,4.0,6.0]"
+    done = clone.call("dvc", "exp", "run", "--temp", "-n", "doubled", "-S", change, "notebook@01-tiny")
+    assert done.returncode == 0, done.stderr
+    assert clone.contents() == before
+    assert git(clone, "status", "--porcelain") == ""
+    table = clone.call("dvc", "exp", "diff", "HEAD", "doubled").stdout
+    (value,) = [line.split() for line in table.splitlines() if ".value" in line]
+    assert [float(number) for number in value[-3:]] == [4, 8, 4]  # before, after, change
+    assert "nb-01-tiny.values" in table
+    assert clone.call("dvc", "exp", "apply", "doubled").returncode == 0
+    assert {path for path, content in clone.contents().items() if content != before[path]} == {
+        f"results/01-tiny/{name}" for name in ("metrics.json", "notebook.ipynb")
+    }
+
+
 def test_nbval_compares_marked_outputs(committed: Project, tmp_path: Path) -> None:
     executed = committed.root / "results/01-tiny/notebook.ipynb"
     smoke = {"values": [1.0, 2.0], "threshold": 0.5, "label": "c", "seeds": 1}

@@ -1,6 +1,8 @@
 """The playground draws what the layer and the network do, says what is wrong, and its notebook runs."""
 
 import io
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ from conftest import ROOT
 from PIL import Image
 
 from cclib import cc_conv2d, filters, playground, runner
+from cclib.models.cost import multiply_adds
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -77,6 +80,27 @@ def test_every_control_of_the_layer_moves_the_picture(control: str, value: objec
     assert pixels(picture.value).shape == pixels(before).shape
 
 
+@pytest.mark.parametrize(
+    ("make", "control", "values"),
+    [
+        (playground.layer_panel, "scale, vertical", [0.61, 0.77, 1.03, 1.31, 1.9]),
+        (playground.layer_panel, "start, horizontal", [0.1, 0.2, 0.3, 0.4, 0.5]),
+        (playground.network_panel, "map 2", [9, 11, 13, 15, 17]),
+    ],
+)
+def test_a_move_takes_less_than_100_ms(make: Callable[[], widgets.Widget], control: str, values: list[float]) -> None:
+    panel = make()
+    controls(panel).get("move the start", widgets.Checkbox()).value = True
+    (picture,) = pictures(panel)
+    seconds = []
+    for value in values:
+        before, started = picture.value, time.perf_counter()
+        controls(panel)[control].value = value
+        seconds.append(time.perf_counter() - started)
+        assert picture.value != before
+    assert min(seconds) < 0.1  # the others may have waited for the tests that run beside
+
+
 def test_your_image_is_drawn_and_what_is_none_is_said() -> None:
     panel = playground.layer_panel()
     (picture,), upload = pictures(panel), controls(panel)["your image"]
@@ -98,12 +122,15 @@ def test_the_network_runs_at_any_schedule() -> None:
     nominal, small = network.run((14, 14, 7, 7)), network.run((8, 8, 4, 4))
     assert nominal["accuracy"] > 75
     assert small["multiply-adds"] < nominal["multiply-adds"] / 2
+    for sizes in ((14, 14, 7, 7), (23, 19, 11, 3)):
+        counted = multiply_adds(network.model, torch.zeros_like(network.images), sizes=sizes)
+        assert network.multiply_adds(sizes) == pytest.approx(counted, rel=0.05)
     assert [tuple(y.shape) for y in small["maps"]] == [(16, 8, 8), (16, 8, 8), (32, 4, 4), (48, 4, 4)]
     panel = playground.network_panel(network)
     before = pictures(panel)[0].value
     controls(panel)["map 2"].value = 10
     assert pictures(panel)[0].value != before
-    assert "accuracy on 200 test images" in said(panel)
+    assert "accuracy on 100 test images" in said(panel)
 
 
 def test_the_shipped_network_is_small_and_that_of_notebook_05() -> None:

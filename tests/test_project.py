@@ -1,5 +1,6 @@
 """The project's files agree with each other: pins, stages, profiles, imports, committed results, README."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -96,7 +97,7 @@ def test_installed_versions_are_the_pinned_ones() -> None:
 
 def test_the_tweak_in_the_readme_is_one(tmp_path: Path) -> None:
     """What README gives to `dvc exp run -S` names a parameter, and sets it."""
-    path, change = re.search(r"dvc exp run -S '(.+?):(.+?)'", (ROOT / "README.md").read_text()).groups()
+    path, change = re.search(r"dvc exp run .*-S '(.+?):(.+?)'", (ROOT / "README.md").read_text()).groups()
     section, name = change.split("=")[0].split(".")
     shutil.copy(ROOT / path, tmp_path / "profile.yaml")
     apply_overrides(tmp_path / "profile.yaml", [change])
@@ -182,19 +183,23 @@ def test_readme_is_generated_from_the_results() -> None:
     assert pipeline.readme_text(text) == text, "run make readme"
 
 
-def test_the_python_of_the_readme_runs_and_gives_the_shapes_that_it_says() -> None:
+def test_the_python_of_the_readme_runs_and_gives_what_it_says() -> None:
     names: dict[str, Any] = {}
     torch.manual_seed(0)
-    shapes = 0
+    checked = 0
     for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL):
-        for line in block.splitlines():
-            code, _, said = line.partition("  # ")
+        for statement in ast.parse(block).body:
+            code = ast.get_source_segment(block, statement)
+            said = block.splitlines()[statement.end_lineno - 1].partition("  # ")[2]
             if code.endswith(".shape"):
                 assert said.startswith(str(tuple(eval(code, names))))
-                shapes += 1
+                checked += 1
+            elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Compare):
+                assert said == str(bool(eval(code, names)))
+                checked += 1
             else:
                 exec(code, names)
-    assert shapes
+    assert checked == 6
     layer, frozen, x = (names[name] for name in ("layer", "frozen", "x"))
     difference = (frozen(x) - layer(x).relu()).abs().max()
     assert difference <= 1e-6 * layer(x).abs().max()  # float32, summed in another order
