@@ -8,6 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -98,9 +99,9 @@ class Project:
         self.names = ["01-tiny", "02-small"]
         for name in self.names:
             self.notebook(name)
-        section = {"values": [1.0, 2.0, 3.0], "threshold": 0.5, "label": "b", "seeds": 3}
         for profile in ("default", "smoke"):
-            self.profile(profile, {f"nb-{name}": section for name in self.names})
+            section = {"values": [1.0, 2.0, 3.0], "threshold": 0.5, "label": "b", "seeds": 3}
+            self.profile(profile, {f"nb-{name}": deepcopy(section) for name in self.names})
         stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
         stages["stages"]["notebook"]["foreach"] = self.names
         del stages["stages"]["page"], stages["stages"]["playground"]  # of the project's own results

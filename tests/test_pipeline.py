@@ -134,7 +134,7 @@ def test_a_tweak_is_compared_and_overwrites_nothing_unless_asked(clone: Project)
     assert clone.contents() == before
     assert git(clone, "status", "--porcelain") == ""
     table = clone.call("dvc", "exp", "diff", "HEAD", "doubled").stdout
-    (value,) = [line.split() for line in table.splitlines() if ".value" in line]
+    (value,) = [line.split() for line in table.splitlines() if ".value " in line]
     assert [float(number) for number in value[-3:]] == [4, 8, 4]  # before, after, change
     assert "nb-01-tiny.values" in table
     assert clone.call("dvc", "exp", "apply", "doubled").returncode == 0
