@@ -27,6 +27,7 @@ from cclib import data, figures, filters, outputs, runs
 from cclib.functional import cc_conv2d, explain
 from cclib.functional.sampling import grid_of, resize_axes
 from cclib.geometry import Taps
+from cclib.layers import CCConv2d
 from cclib.models.classifier import Classifier, ClassifierConfig
 from cclib.tasks.classification import FlexibleClassification, logits
 from cclib.training import Training
@@ -234,7 +235,8 @@ class Network:
         """Per image in a batch of all; about, from the estimates of ``explain``: to count them takes too long here."""
         total = len(self.images) * self.model.head.weight.numel()
         side = self.images.shape[-1]
-        for layer, size in zip(self.model.layers, sizes, strict=True):
+        layers = [layer for layer in self.model.layers if isinstance(layer, CCConv2d)]
+        for layer, size in zip(layers, sizes, strict=True):
             shape = len(self.images), layer.in_channels, side, side
             candidates = explain(shape, layer.filter, size=(size, size)).candidates
             total += next(c.multiply_adds for c in candidates if c.implementation == "phases")
