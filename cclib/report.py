@@ -3,6 +3,7 @@
 It formats rows that others have computed and checked; it judges nothing.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,10 +25,12 @@ def plus_minus(interval: Interval, digits: int = 2, sign: str = "+") -> str:
 
 
 def span(row: Row) -> str:
-    """value [low, high] of a row; the value alone where the interval is one point."""
+    """value [low, high] of a row, to two digits of half the interval; the value alone where it is one point."""
     if row["low"] == row["high"]:
         return number(row["value"])
-    return f"{number(row['value'])} [{number(row['low'])}, {number(row['high'])}]"
+    digits = max(0, 1 - math.floor(math.log10((row["high"] - row["low"]) / 2)))
+    value, low, high = (f"{round(row[key], digits) + 0.0:.{digits}f}" for key in ("value", "low", "high"))  # not -0.0
+    return f"{value} [{low}, {high}]"
 
 
 def claims_table(rows: Sequence[Row], paper: Mapping[str, Sequence[Row]]) -> str:

@@ -61,6 +61,10 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def packed(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)  # the time would be in the names of tests, and differ between processes
+
+
 def idx(items: np.ndarray) -> bytes:
     return struct.pack(f">{1 + items.ndim}I", 0x0800 + items.ndim, *items.shape) + items.astype(np.uint8).tobytes()
 
@@ -151,20 +155,20 @@ class TestArguments:
 class TestIdx:
     def test_values(self, tmp_path: Path) -> None:
         items = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
-        (tmp_path / "items.gz").write_bytes(gzip.compress(idx(items)))
+        (tmp_path / "items.gz").write_bytes(packed(idx(items)))
         assert np.array_equal(data.read_idx(tmp_path / "items.gz", (3, 4)), items)
 
     @pytest.mark.parametrize(
         ("content", "words"),
         [
-            (gzip.compress(idx(np.zeros((2, 3, 4))))[:-9], "not a whole gzip file"),
+            (packed(idx(np.zeros((2, 3, 4))))[:-9], "not a whole gzip file"),
             (b"plain bytes", "not a whole gzip file"),
-            (gzip.compress(idx(np.zeros((2, 12)))), "idx magic 0x00000802.* expected 0x00000803"),
-            (gzip.compress(idx(np.zeros((2, 4, 3)))), r"shape \[2, 4, 3\].* expected .*\[2, 3, 4\]"),
-            (gzip.compress(idx(np.zeros((2, 3, 4)))[:-5]), "19 bytes of items, expected .* 24"),
-            (gzip.compress(idx(np.zeros((2, 3, 4))) + b"!"), "25 bytes of items, expected .* 24"),
-            (gzip.compress(b"\0\0"), "idx magic 0x0000ffff"),
-            (gzip.compress(b""), "idx magic 0xffffffff"),
+            (packed(idx(np.zeros((2, 12)))), "idx magic 0x00000802.* expected 0x00000803"),
+            (packed(idx(np.zeros((2, 4, 3)))), r"shape \[2, 4, 3\].* expected .*\[2, 3, 4\]"),
+            (packed(idx(np.zeros((2, 3, 4)))[:-5]), "19 bytes of items, expected .* 24"),
+            (packed(idx(np.zeros((2, 3, 4))) + b"!"), "25 bytes of items, expected .* 24"),
+            (packed(b"\0\0"), "idx magic 0x0000ffff"),
+            (packed(b""), "idx magic 0xffffffff"),
         ],
     )
     def test_bad_content(self, tmp_path: Path, content: bytes, words: str) -> None:
@@ -183,7 +187,7 @@ class TestFashionMnist:
             folder = data.cache_folder() / "data"
             folder.mkdir(parents=True, exist_ok=True)
             for name in data.FASHION_MNIST_SHA256:
-                content = gzip.compress(idx(images if "images" in name else labels))
+                content = packed(idx(images if "images" in name else labels))
                 (folder / name).write_bytes(content)
                 monkeypatch.setitem(data.FASHION_MNIST_SHA256, name, sha256(content))
 

@@ -421,7 +421,7 @@ def test_readme_sections_come_from_the_results(clone: Project, monkeypatch: pyte
     text = readme.read_text()
     assert text.startswith("# Tiny\n<!-- overview:begin -->\n\n| claim |")
     assert text.endswith("<!-- machine:end -->\nThe end.\n")
-    row = "| C1 | Tiny things double. | double of tiny | 4 [-0.9683, 8.968] px | 3 | single: 2 px | ≥ 0.5 px |"
+    row = "| C1 | Tiny things double. | double of tiny | 4.0 [-1.0, 9.0] px | 3 | single: 2 px | ≥ 0.5 px |"
     assert f"{row} **inconclusive** | [01-tiny](results/01-tiny/notebook.ipynb) |" in text
     assert "seconds per epoch: 0.25" in text
     assert pipeline.main(["readme", "--check"]) == 0

@@ -108,7 +108,18 @@ class Renderer(IPythonRenderer):
 
 
 class Exporter(HTMLExporter):
-    """nbconvert's, without a page around it."""
+    """nbconvert's, without a page around it; code is folded, but for the parameters."""
+
+    raw_template = """
+{%- extends "basic/index.html.j2" -%}
+{%- block input -%}
+{%- set lines = cell.source.splitlines() | length -%}
+<details class="code"{{ " open" if "parameters" in cell.metadata.get("tags", []) }}>
+<summary>Code ({{ lines }} {{ "line" if lines == 1 else "lines" }})</summary>
+{{ super() }}
+</details>
+{%- endblock input -%}
+"""
 
     @jinja2.pass_context
     def markdown2html(self, context: Any, source: str) -> str:
