@@ -17,41 +17,27 @@ COLUMN_WIDTH = 7.0  # inches; figures are drawn at the width at which they are r
 
 _PALETTE = sns.color_palette("colorblind").as_hex()
 
-
-class Colors(dict[str, str]):
-    """A colour for each method; one that has none gets the next of the spare ones, for as long as the process lives."""
-
-    spare = sns.color_palette("husl", 12).as_hex()
-
-    def __missing__(self, method: str) -> str:
-        given = [color for color in self.values() if color in self.spare]
-        self[method] = self.spare[len(given) % len(self.spare)]
-        return self[method]
-
-
 # The same method has the same colour in every notebook; past the ten of the palette, Paul Tol's "muted" scheme goes on.
-COLORS = Colors(
-    {
-        "conv": _PALETTE[1],
-        "cc": _PALETTE[0],
-        "cc without window": _PALETTE[9],
-        "classical": _PALETTE[2],
-        "input pixels": _PALETTE[4],
-        "one scale": _PALETTE[5],
-        "phases": _PALETTE[3],
-        "basis": _PALETTE[6],
-        "pixels": "#ddcc77",
-        "reference": _PALETTE[8],
-        "truth": _PALETTE[7],
-        "conv + blur": "#882255",
-        "conv + resize": "#117733",
-        "conv, many sizes": "#332288",
-        "conv + resize, many sizes": "#aa4499",
-        "conv, one for each size": "#999933",
-        "cc, one schedule": "#44aa99",
-        "pixel shuffle": "#cc6677",
-    }
-)
+COLORS = {
+    "conv": _PALETTE[1],
+    "cc": _PALETTE[0],
+    "cc without window": _PALETTE[9],
+    "classical": _PALETTE[2],
+    "input pixels": _PALETTE[4],
+    "one scale": _PALETTE[5],
+    "phases": _PALETTE[3],
+    "basis": _PALETTE[6],
+    "pixels": "#ddcc77",
+    "reference": _PALETTE[8],
+    "truth": _PALETTE[7],
+    "conv + blur": "#882255",
+    "conv + resize": "#117733",
+    "conv, many sizes": "#332288",
+    "conv + resize, many sizes": "#aa4499",
+    "conv, one for each size": "#999933",
+    "cc, one schedule": "#44aa99",
+    "pixel shuffle": "#cc6677",
+}
 
 
 def use_style() -> None:
@@ -76,6 +62,11 @@ def use_style() -> None:
             "savefig.dpi": 160,
         },
     )
+
+
+def spare_colors(methods: Sequence[str]) -> dict[str, str]:
+    """Colours for methods that ``COLORS`` does not name."""
+    return dict(zip(methods, sns.color_palette("husl", len(methods)).as_hex(), strict=True))
 
 
 def save(figure: Figure, name: str) -> None:

@@ -71,16 +71,16 @@ class LayerPicture(Picture):
         self.figure.subplots_adjust(0.02, 0.03, 0.98, 0.9, wspace=0.06)
         for ax in axes:
             ax.set(xticks=[], yticks=[])
-        outputs, taps = figures.COLORS["conv"], figures.COLORS["cc"]
+        of_outputs, of_taps = figures.COLORS["conv"], figures.COLORS["cc"]
         self.input = left.imshow([[0]], cmap="gray", vmin=0, vmax=1, alpha=0.6)
-        (self.places,) = left.plot([], [], ".", color=outputs, ms=2)
-        self.window = left.add_patch(Rectangle((0, 0), 1, 1, fill=False, ec=taps, lw=2))
-        (self.place,) = left.plot([], [], "+", color=taps, ms=10, mew=2)
+        (self.places,) = left.plot([], [], ".", color=of_outputs, ms=2)
+        self.window = left.add_patch(Rectangle((0, 0), 1, 1, fill=False, ec=of_taps, lw=2))
+        (self.place,) = left.plot([], [], "+", color=of_taps, ms=10, mew=2)
         self.surface = middle.imshow([[0]], cmap="RdBu_r", interpolation="bilinear")
         (self.offsets,) = middle.plot([], [], "o", mec="black", mfc="white", ms=6)
         middle.set_title("filter; circles: where it is read", fontsize=10)
         self.output = right.imshow([[0]], cmap="gray")
-        (self.same,) = right.plot([], [], "s", mec=outputs, mfc="none", ms=8)
+        (self.same,) = right.plot([], [], "s", mec=of_outputs, mfc="none", ms=8)
 
     def draw(
         self,
@@ -319,8 +319,8 @@ def network_panel(network: Network | None = None) -> widgets.Widget:
     def show() -> bytes:
         found = network.run(tuple(slider.value for slider in sliders))
         said.value = (
-            f"accuracy on {SHOWN} test images: <b>{found['accuracy']:.1f} %</b> "
-            f"(at the nominal sizes: {usual['accuracy']:.1f} %); "
+            f"accuracy on {SHOWN} test images: <b>{found['accuracy']:.0f} %</b> "
+            f"(at the nominal sizes: {usual['accuracy']:.0f} %); "
             f"multiply-adds per image: about <b>{found['multiply-adds'] / 1e6:.2f} million</b> "
             f"({found['multiply-adds'] / usual['multiply-adds']:.2f} times); {found['milliseconds']:.0f} ms"
         )

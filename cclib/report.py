@@ -25,10 +25,15 @@ def plus_minus(interval: Interval, digits: int = 2, sign: str = "+") -> str:
 
 
 def span(row: Row) -> str:
-    """value [low, high] of a row, to two digits of half the interval; the value alone where it is one point."""
+    """value [low, high] of a row; the value alone where it is one point.
+
+    To two digits of half the interval, or as many as keep its ends on their side of the threshold.
+    """
     if row["low"] == row["high"]:
         return number(row["value"])
     digits = max(0, 1 - math.floor(math.log10((row["high"] - row["low"]) / 2)))
+    while any((round(row[end], digits) < row["threshold"]) != (row[end] < row["threshold"]) for end in ("low", "high")):
+        digits += 1
     value, low, high = (f"{round(row[key], digits) + 0.0:.{digits}f}" for key in ("value", "low", "high"))  # not -0.0
     return f"{value} [{low}, {high}]"
 

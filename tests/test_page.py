@@ -70,6 +70,14 @@ def test_the_index_holds_every_claim_and_row() -> None:
     assert len([svg for svg in found.elements["svg"] if svg["role"] == "img"]) == len(claims.read(pipeline.CLAIMS))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_code_is_folded_but_for_the_parameters(name: str) -> None:
+    found = Found(ROOT / "results" / "pages" / f"{name}.html").elements["details"]
+    cells = nbformat.read(ROOT / "results" / name / "notebook.ipynb", as_version=4).cells
+    assert len(found) == len([cell for cell in cells if cell.cell_type == "code"])
+    assert ["open" in details for details in found].count(True) == 2
+
+
 def test_formulas_are_shown_without_a_script() -> None:
     assert "math" in Found(ROOT / "results" / "pages" / "01-cc-layer.html").elements
     assert page.rendered("of $x^2$, *so*") == "of " + page.mathml("x^2") + ", <em>so</em>"
@@ -82,7 +90,7 @@ def test_the_interval_is_drawn_on_the_better_side() -> None:
     assert 'cx="144.7"' in drawn
     worse = page.forest(ROW | {"better": "lower", "verdict": "not reproduced"})
     assert [float(x) for x in re.findall(r'x[12]="([\d.]+)"', worse)] == [90, 90, 8, 62.7]
-    assert 'aria-label="3 [2, 4] px, threshold 1: not reproduced"' in worse
+    assert 'aria-label="3.0 [2.0, 4.0] px, threshold 1: not reproduced"' in worse
 
 
 def test_the_answer_counts_comparisons_by_statement() -> None:

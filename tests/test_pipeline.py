@@ -126,7 +126,6 @@ def test_repro_compares_with_what_git_has_committed(clone: Project) -> None:
 
 
 def test_a_tweak_is_compared_and_overwrites_nothing_unless_asked(clone: Project) -> None:
-    """The commands of README's section on tweaking."""
     before = clone.contents()
     change = "profiles/default.yaml:nb-01-tiny.values=[2.0,4.0,6.0]"
     done = clone.call("dvc", "exp", "run", "--temp", "-n", "doubled", "-S", change, "notebook@01-tiny")
@@ -141,6 +140,8 @@ def test_a_tweak_is_compared_and_overwrites_nothing_unless_asked(clone: Project)
     assert {path for path, content in clone.contents().items() if content != before[path]} == {
         f"results/01-tiny/{name}" for name in ("metrics.json", "notebook.ipynb")
     }
+    git(clone, "checkout", "--", "results", "dvc.lock", "profiles")
+    assert clone.contents() == before
 
 
 def test_nbval_compares_marked_outputs(committed: Project, tmp_path: Path) -> None:

@@ -122,6 +122,8 @@ def fourier(hidden: int, features: int, frequency: float) -> nn.Sequential:
     )
 
 
+# Each makes, of the widths of the hidden layer and of the output and of a frequency, a network from offsets (..., 2),
+# scaled to -1 ... 1, to (..., features).
 TRUNKS: dict[str, Callable[[int, int, float], nn.Sequential]] = {
     "siren": siren,
     "silu": silu,

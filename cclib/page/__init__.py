@@ -108,13 +108,14 @@ class Renderer(IPythonRenderer):
 
 
 class Exporter(HTMLExporter):
-    """nbconvert's, without a page around it; code is folded, but for the parameters."""
+    """nbconvert's, without a page around it; code is folded, but for the parameters, declared and given."""
 
     raw_template = """
 {%- extends "basic/index.html.j2" -%}
 {%- block input -%}
 {%- set lines = cell.source.splitlines() | length -%}
-<details class="code"{{ " open" if "parameters" in cell.metadata.get("tags", []) }}>
+{%- set tags = cell.metadata.get("tags", []) -%}
+<details class="code"{{ " open" if "parameters" in tags or "injected-parameters" in tags }}>
 <summary>Code ({{ lines }} {{ "line" if lines == 1 else "lines" }})</summary>
 {{ super() }}
 </details>
