@@ -287,6 +287,9 @@ def layer_panel() -> widgets.Widget:
 
     def show() -> bytes:
         kernel.disabled = window.disabled = kind.value in filters.KERNELS  # which have a support of their own
+        for sliders, used in ((scales, not by_size.value), (sizes, by_size.value), (starts, by_start.value)):
+            for slider in sliders:
+                slider.disabled = not used
         return picture.draw(
             grey(bytes(upload.value[0]["content"])) if upload.value else first,
             chosen_filter(),

@@ -101,6 +101,18 @@ def test_a_move_is_quick(make: Callable[[], widgets.Widget], control: str, value
     assert min(seconds) < 0.2  # below 0.1 with two cores to itself
 
 
+def test_sliders_that_are_not_read_are_disabled() -> None:
+    panel = playground.layer_panel()
+    found = controls(panel)
+
+    def disabled() -> list[str]:
+        return [name for name in ("scale, vertical", "size, vertical", "start, vertical") if found[name].disabled]
+
+    assert disabled() == ["size, vertical", "start, vertical"]
+    found["size, not scale"].value = found["move the start"].value = True
+    assert disabled() == ["scale, vertical"]
+
+
 def test_your_image_is_drawn_and_what_is_none_is_said() -> None:
     panel = playground.layer_panel()
     (picture,), upload = pictures(panel), controls(panel)["your image"]
