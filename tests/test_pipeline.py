@@ -438,7 +438,7 @@ def test_comparison_shows_changes(committed: Project) -> None:
     new = old | {"verdict": "reproduced", "low": 1.0, "high": 7.0}
     lines = report.comparison([old], [new, other]).splitlines()
     quantity = ["double", "of", "tiny"]
-    assert lines[1].split()[-9:] == ["7]", "px", "reproduced", "NO,", "was", "inconclusive", *quantity]
+    assert lines[1].split()[-9:] == ["7.0]", "px", "reproduced", "NO,", "was", "inconclusive", *quantity]
     assert lines[2].split()[-4:] == ["new", *quantity]
     assert report.comparison([old], []).splitlines()[1].split()[-4:] == ["gone", *quantity]
 
