@@ -261,6 +261,14 @@ def grey(content: bytes) -> Tensor:
     return torch.from_numpy(np.array(small)).float() / 255
 
 
+@lru_cache
+def untrained_filter(kind: str, kernel_size: int, window: bool) -> filters.Filter:
+    """Of one channel, the same whenever it is asked for; torch's global generator is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return filters.make(kind, 1, 1, kernel_size, groups=1, window=window)
+
+
 def layer_panel() -> widgets.Widget:
     """Sliders for every argument of the layer, and its picture."""
     picture = LayerPicture()
@@ -276,14 +284,6 @@ def layer_panel() -> widgets.Widget:
     starts = [widgets.FloatSlider(0.0, min=-8, max=8, step=0.05, description=f"start, {axis}") for axis in AXES]
     ats = [widgets.FloatSlider(0.5, min=0, max=1, step=0.01, description=f"taps at, {axis}") for axis in AXES]
     upload = widgets.FileUpload(accept="image/*", description="your image")
-    made: dict[tuple[Any, ...], filters.Filter] = {}
-
-    def chosen_filter() -> filters.Filter:
-        key = kind.value, kernel.value, window.value
-        if key not in made:
-            torch.manual_seed(0)
-            made[key] = filters.make(kind.value, 1, 1, kernel.value, groups=1, window=window.value)
-        return made[key]
 
     def show() -> bytes:
         kernel.disabled = window.disabled = kind.value in filters.KERNELS  # which have a support of their own
@@ -292,7 +292,7 @@ def layer_panel() -> widgets.Widget:
                 slider.disabled = not used
         return picture.draw(
             grey(bytes(upload.value[0]["content"])) if upload.value else first,
-            chosen_filter(),
+            untrained_filter(kind.value, kernel.value, window.value),
             scale=None if by_size.value else (scales[0].value, scales[1].value),
             size=(sizes[0].value, sizes[1].value) if by_size.value else None,
             start=(starts[0].value, starts[1].value) if by_start.value else None,

@@ -68,6 +68,7 @@ def test_the_taps_of_an_output_are_those_that_are_summed() -> None:
     ],
 )
 def test_every_control_of_the_layer_moves_the_picture(control: str, value: object) -> None:
+    state = torch.random.get_rng_state()
     panel = playground.layer_panel()
     (picture,) = pictures(panel)
     if control in ("kernel size", "window"):
@@ -78,6 +79,7 @@ def test_every_control_of_the_layer_moves_the_picture(control: str, value: objec
     controls(panel)[control].value = value
     assert picture.value != before
     assert pixels(picture.value).shape == pixels(before).shape
+    assert torch.equal(torch.random.get_rng_state(), state)  # yours
 
 
 @pytest.mark.parametrize(
