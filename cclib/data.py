@@ -54,6 +54,11 @@ PHOTOGRAPHS_SHA256 = {
     "grass.png": "b6b6022426b38936c43a4ac09635cd78af074e90f42ffa8227ac8b7452d39f89",
     "gravel.png": "c48615b451bf1e606fbd72c0aa9f8cc0f068ab7111ef7d93bb9b0f2586440c12",
 }
+PHOTOGRAPHS = {
+    "train": ("astronaut", "brick", "coins", "gravel"),
+    "validation": ("chelsea",),
+    "test": ("camera", "coffee", "grass"),
+}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import math
 import re
 import statistics
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import matplotlib.pyplot as plt
@@ -25,9 +26,10 @@ def search(
 ) -> tuple[pd.DataFrame, dict[Name, float]]:
     """The learning rates tried for each network, and what each reached on the validation split after its last epoch.
 
-    First all ``rates`` are tried. Where the best of a network is the lowest or highest that it was tried with, the
-    next one is tried as well, as far from it as its neighbour, until the best has a neighbour on both sides or the grid
-    has grown ``rounds`` times. So all networks are searched by one rule, whatever rate suits them.
+    A trial has half the epochs of its network, rounded up. First all ``rates`` are tried. Where the best of a network
+    is the lowest or highest that it was tried with, the next one is tried as well, as far from it as its neighbour,
+    until the best has a neighbour on both sides or the grid has grown ``rounds`` times. So all networks are searched by
+    one rule, whatever rate suits them.
 
     Args:
         rates: at least two, rising.
@@ -44,7 +46,7 @@ def search(
     found: dict[Name, dict[float, float]] = {name: {} for name in names}
     wanted = [(name, rate) for name in found for rate in rates]
     for _ in range(rounds + 1):
-        trials = runs.run_all([make_run(name, rate, seed) for name, rate in wanted])
+        trials = runs.run_all([shortened(make_run(name, rate, seed)) for name, rate in wanted])
         for (name, rate), trial in zip(wanted, trials, strict=True):
             found[name][rate] = trial.history[-1][measure]
         wanted = [(name, rate) for name, tried in found.items() for rate in beyond(tried)]
@@ -56,6 +58,11 @@ def search(
     table = pd.DataFrame(cells, pd.Index(found, name="network"), pd.Index(columns, name="learning rate"), dtype=object)
     inside = ["no" if beyond(tried) else "yes" for tried in found.values()]
     return table.assign(chosen=list(chosen.values()), inside=inside), chosen
+
+
+def shortened(run: runs.Run) -> runs.Run:
+    """The same run with half its epochs, rounded up."""
+    return replace(run, training=replace(run.training, epochs=-(-run.training.epochs // 2)))
 
 
 def best(tried: Mapping[float, float]) -> float:

@@ -48,7 +48,7 @@ class Run:
     def key(self) -> str:
         """The hash of all that the result depends on."""
         identity = {
-            "task": [type(self.task).__name__, asdict(self.task)],  # type: ignore[call-overload]
+            "task": [type(self.task).__name__, asdict(self.task)],
             "training": asdict(self.training),
             "seed": self.seed,
             "data": self.task.data_fingerprint(),

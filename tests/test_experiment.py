@@ -15,7 +15,7 @@ from cclib.training import Training
 
 
 def make_run(name: str, rate: float, seed: int) -> runs.Run:
-    return runs.Run(Classification(ClassifierConfig(name)), Training(2, 10, rate), seed, f"{name} {rate} {seed}")
+    return runs.Run(Classification(ClassifierConfig(name)), Training(3, 10, rate), seed, f"{name} {rate} {seed}")
 
 
 def result(run: runs.Run, measure: float, losses: tuple[float, ...] = (2.0, 1.0)) -> runs.Result:
@@ -43,7 +43,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[runs.Run]:
 def test_the_search_goes_on_until_the_best_has_neighbours(asked: list[runs.Run]) -> None:
     table, chosen = experiment.search(make_run, ["conv", "cc"], [0.01, 0.02], 7, "accuracy", rounds=9)
     assert chosen == {"conv": 0.04, "cc": 0.0013}
-    assert {run.seed for run in asked} == {7}
+    assert {(run.seed, run.training.epochs) for run in asked} == {(7, 2)}
     tried = {name: [run.training.learning_rate for run in asked if run.task.model.layer == name] for name in chosen}
     assert tried == {"conv": [0.01, 0.02, 0.04, 0.08], "cc": [0.01, 0.02, 0.005, 0.0025, 0.0013, 0.00068]}
     assert table.loc["cc"].tolist() == ["nan", "-0.26", "-0.92", "-1.61", "-2.30", "-3.00", "", "", 0.0013, "yes"]
@@ -72,6 +72,7 @@ def test_the_next_rate_is_as_far_as_the_last_step() -> None:
 def test_results_stay_with_their_network(asked: list[runs.Run]) -> None:
     found = experiment.over_seeds(make_run, {"conv": 0.01, "cc": 0.02}, 3)
     places = {name: [(r.run.training.learning_rate, r.run.seed) for r in of_name] for name, of_name in found.items()}
+    assert {run.training.epochs for run in asked} == {3}
     assert places == {"conv": [(0.01, 0), (0.01, 1), (0.01, 2)], "cc": [(0.02, 0), (0.02, 1), (0.02, 2)]}
 
 

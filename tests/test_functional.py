@@ -549,9 +549,10 @@ def test_the_output_is_stored_as_the_input_is(implementation, scale, channels):
 
 
 @pytest.mark.parametrize("stored", [torch.contiguous_format, torch.channels_last])
-def test_pixels_stores_the_gradient_as_the_input_is(stored):
+@pytest.mark.parametrize("implementation", ["basis", "pixels"])
+def test_line_by_line_the_gradient_is_stored_as_the_input_is(implementation, stored):
     x = torch.randn(2, 2, 8, 9).contiguous(memory_format=stored).requires_grad_()
-    y = CCConv2d(2, 3, 3, implementation="pixels")(x, scale=0.7)
+    y = CCConv2d(2, 3, 3, implementation=implementation)(x, scale=0.7)
     (gradient,) = torch.autograd.grad(y.sum(), x)
     assert gradient.is_contiguous(memory_format=stored)
 

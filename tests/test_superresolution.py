@@ -10,14 +10,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from cclib import training
+from cclib import data, training
 from cclib.layers import CCConv2d
 from cclib.models.cost import multiply_adds, parameter_count
 from cclib.models.superresolution import UPSAMPLERS, SuperResolver, SuperResolverConfig, bicubic
-from cclib.tasks import downscaling
 from cclib.tasks.superresolution import (
     BORDER,
-    PHOTOGRAPHS,
     SuperResolution,
     folder_images,
     load_luminance,
@@ -108,9 +106,9 @@ def test_the_same_generator_draws_the_same_batches() -> None:
 
 
 def test_crops_come_from_training_photographs_alone() -> None:
-    names = [name for split in PHOTOGRAPHS.values() for name in split]
+    names = [name for split in data.PHOTOGRAPHS.values() for name in split]
     assert len(names) == len(set(names))
-    values = {name: set(load_luminance(name).flatten().tolist()) for name in PHOTOGRAPHS["train"]}
+    values = {name: set(load_luminance(name).flatten().tolist()) for name in data.PHOTOGRAPHS["train"]}
     for _, large in TASK.batches(2, generator()):
         assert all(any(set(image.flatten().tolist()) <= seen for seen in values.values()) for image in large)
 
@@ -180,7 +178,7 @@ def test_test_names_measure_photograph_and_factor() -> None:
 
     measured = TASK.test(Bicubic())
     assert list(measured)[:2] == ["psnr, camera, 1.3 x 2", "ssim, camera, 1.3 x 2"]
-    assert len(measured) == 2 * len(PHOTOGRAPHS["test"])
+    assert len(measured) == 2 * len(data.PHOTOGRAPHS["test"])
     assert set(TASK.validate(Bicubic())) == {"psnr"}
 
 
@@ -217,7 +215,3 @@ def test_training_lowers_the_loss(upsampler: str, tmp_path: Path) -> None:
     schedule = training.Training(2, 4, 0.01, weight_decay=0.0, precision="bfloat16")
     _, history = training.fit(task, schedule, 0, tmp_path / "checkpoint")
     assert history[-1]["train_loss"] < history[0]["train_loss"]
-
-
-def test_photographs_are_split_as_those_of_the_other_task() -> None:
-    assert PHOTOGRAPHS == downscaling.PHOTOGRAPHS

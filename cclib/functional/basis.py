@@ -71,8 +71,12 @@ def gradients(
             dimage.index_add_(0, lines.pixels, patches.flatten(0, 1))
         del patches, values, dcontracted  # before the next are made
     del image
+    dx = None
+    if dimage is not None:
+        dx = dimage[:-1].view(*x.shape[2:], *x.shape[:2]).permute(2, 3, 0, 1)
+        dx = dx.contiguous(memory_format=memory_format(x))  # else what comes before works on a strided gradient
     return (
-        None if dimage is None else dimage[:-1].t().reshape(x.shape),
+        dx,
         dtable.view(functions.shape).to(x.dtype) if wanted[1] else None,
         dmatrix.view(out_channels, features, in_channels).transpose(0, 1).to(x.dtype) if wanted[2] else None,
     )

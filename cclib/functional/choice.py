@@ -153,6 +153,7 @@ def count(
     convolution = output * taps * in_per_group
     patches = batch * channels * pixels * taps
     contracted = batch * channels * pixels * features
+    listed = pixels * taps * (features + 4)  # the filter's functions for every tap, and where image and filter are read
 
     def candidate(name: str, multiply_adds: int, moved: int, numbers: int, calls: int, pieces: int = 0) -> Candidate:
         return Candidate(name, multiply_adds, element_size * moved, element_size * numbers, calls, pieces)
@@ -174,11 +175,7 @@ def count(
         numbers = extended + 2 * (patches + pixels * taps * features + contracted)
         basis = candidate("basis", contraction, patches + contracted, numbers, calls=20)
     else:
-        numbers = (
-            2 * images
-            + 2 * offsets * features
-            + (patches + contracted + pixels * taps * (features + 4)) // axes[0].n_out
-        )
+        numbers = 2 * images + 2 * offsets * features + (patches + contracted + listed) // axes[0].n_out
         basis = candidate(
             "basis", contraction, patches + 2 * contracted + images, numbers, calls=30 + 12 * axes[0].n_out
         )
@@ -187,7 +184,7 @@ def count(
         "pixels",
         convolution + per_pixel * features + offsets * trunk,
         2 * patches + per_pixel + 2 * images,
-        5 * images // 2 + 2 * offsets * features + (patches + per_pixel) // axes[0].n_out,
+        5 * images // 2 + 2 * offsets * features + (patches + per_pixel + listed) // axes[0].n_out,
         calls=40 + 16 * axes[0].n_out,
     )
     reference = candidate(

@@ -66,6 +66,7 @@ def gradients(
             torch.bmm(weights, part, out=patches)
             dimage.index_add_(0, lines.pixels, patches.view(-1, image.shape[1]))
         del patches, values, weights, part  # before the next are made
+    del image
     dx = None
     if dimage is not None:
         dx = dimage[:-1].view(*x.shape[2:], in_channels, len(x)).permute(3, 2, 0, 1)

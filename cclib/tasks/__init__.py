@@ -7,7 +7,7 @@ is unchanged. How a task is trained is ``cclib.training``'s; a task is the same 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ class Task(Protocol):
 
     A model may sit on any device: the methods take it as it is and move data to it.
     """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def data_fingerprint(self) -> str:
         """A hash of the data that the task reads."""

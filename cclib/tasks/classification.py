@@ -16,6 +16,8 @@ from cclib.models.classifier import Classifier, ClassifierConfig
 from cclib.models.resampling import resized
 from cclib.tasks import Batch, device_of
 
+INFERENCE_BATCH = 250  # images
+
 
 @dataclass(frozen=True)
 class Classification:
@@ -150,11 +152,11 @@ def logits(model: nn.Module, images: Tensor, sizes: Sequence[int] | None = None)
     """What a classifier answers to any number of images, (n, classes), on the CPU; ``sizes`` as it takes them."""
     device = device_of(model)
     options = {} if sizes is None else {"sizes": sizes}
-    return torch.cat([model(part.to(device), **options).cpu() for part in images.split(500)])
+    return torch.cat([model(part.to(device), **options).cpu() for part in images.split(INFERENCE_BATCH)])
 
 
 def with_statistics_of(model: nn.Module, images: Tensor, sizes: Sequence[int] | None = None) -> nn.Module:
-    """A copy whose batch norms have the mean and variance that they see on ``images``, averaged over batches of 500."""
+    """A copy whose batch norms have the mean and variance that they see on ``images``, averaged over batches."""
     copied = copy.deepcopy(model)
     norms = [module for module in copied.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:

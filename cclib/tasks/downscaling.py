@@ -14,12 +14,6 @@ from cclib import data
 from cclib.models.downscaler import Downscaler, DownscalerConfig
 from cclib.tasks import Batch, device_of
 
-PHOTOGRAPHS = {
-    "train": ("astronaut", "brick", "coins", "gravel"),
-    "validation": ("chelsea",),
-    "test": ("camera", "coffee", "grass"),
-}
-
 
 @dataclass(frozen=True)
 class Downscaling:
@@ -51,7 +45,7 @@ class Downscaling:
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         """Half of a batch are crops of photographs, half is noise; all have the same factors."""
-        pictures = [load_grey(name) for name in PHOTOGRAPHS["train"]]
+        pictures = [load_grey(name) for name in data.PHOTOGRAPHS["train"]]
         for _ in range(self.epoch_batches):
             images = torch.rand(batch_size, 1, self.crop, self.crop, generator=generator)
             for image in images[: batch_size // 2]:
@@ -75,11 +69,11 @@ class Downscaling:
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         middle = sum(self.factors) / 2
-        return {"psnr": psnr(model, PHOTOGRAPHS["validation"], (middle, middle))}
+        return {"psnr": psnr(model, data.PHOTOGRAPHS["validation"], (middle, middle))}
 
     def test(self, model: nn.Module) -> dict[str, float]:
         """PSNR in dB at each unseen factor, on photographs that training never saw."""
-        return {f"{a:g} x {b:g}": psnr(model, PHOTOGRAPHS["test"], (a, b)) for a, b in self.unseen}
+        return {f"{a:g} x {b:g}": psnr(model, data.PHOTOGRAPHS["test"], (a, b)) for a, b in self.unseen}
 
 
 def psnr(model: nn.Module, photographs: Iterable[str], factor: tuple[float, float]) -> float:

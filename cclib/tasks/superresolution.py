@@ -19,11 +19,6 @@ from cclib.images import read_image
 from cclib.models.superresolution import SuperResolver, SuperResolverConfig, bicubic
 from cclib.tasks import Batch, device_of
 
-PHOTOGRAPHS = {
-    "train": ("astronaut", "brick", "coins", "gravel"),
-    "validation": ("chelsea",),
-    "test": ("camera", "coffee", "grass"),
-}
 SIDE = 384  # pixels: validation and test look at the middle of a photograph, at most this high and wide
 BORDER = 8  # pixels of the large image that no measure looks at, on each side
 
@@ -62,7 +57,7 @@ class SuperResolution:
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         """Small and large images, mirrored and transposed at random; a batch has one factor for each axis."""
-        pictures = [load_luminance(name) for name in PHOTOGRAPHS["train"]]
+        pictures = [load_luminance(name) for name in data.PHOTOGRAPHS["train"]]
 
         def below(bound: int) -> int:
             return int(torch.randint(bound, (), generator=generator))
@@ -92,7 +87,7 @@ class SuperResolution:
         """The mean PSNR in dB."""
         values = [
             quality(model, middle(load_luminance(name), SIDE, SIDE), factors)["psnr"]
-            for name in PHOTOGRAPHS["validation"]
+            for name in data.PHOTOGRAPHS["validation"]
             for factors in self.validated
         ]
         return {"psnr": sum(values) / len(values)}
@@ -101,7 +96,7 @@ class SuperResolution:
         """PSNR in dB and SSIM of every photograph at every factor, as "psnr, camera, 2 x 2"."""
         return {
             f"{measure}, {name}, {a:g} x {b:g}": value
-            for name in PHOTOGRAPHS["test"]
+            for name in data.PHOTOGRAPHS["test"]
             for a, b in self.tested
             for measure, value in quality(model, middle(load_luminance(name), SIDE, SIDE), (a, b)).items()
         }
