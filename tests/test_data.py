@@ -451,6 +451,10 @@ class TestPhotographs:
         assert np.array_equal((images["chelsea"] * 255).round().permute(1, 2, 0), skimage_data.chelsea())
         assert np.array_equal((images["camera"][0] * 255).round(), skimage_data.camera())
 
+    def test_each_is_in_one_split(self) -> None:
+        names = [name for split in data.PHOTOGRAPHS.values() for name in split]
+        assert sorted(names) == sorted(data.photographs())
+
     def test_missing_or_other_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(data.PHOTOGRAPHS_SHA256, "camera.png", "0" * 64)
         with pytest.raises(ValueError, match=r"camera\.png is altered.* expected 0{64}: install the pinned version"):

@@ -36,6 +36,7 @@ FEW_OF: dict[str, dict[str, Any]] = {
     "03-drop-in": {"other_filters": ["spline"]},
     "07-shift-equivariance": {"tested": 10, "compared": 4, "images_a_move": 5, "moves": 1, "sliding": 1}
     | {"sliding_steps": 1, "cut_offs": [0.25]},
+    "08-any-scale-kernel": {"unseen": [[1.57, 1.57], [1.57, 2.87]]},
     "09-super-resolution": {"whole": [2], "seen": [], "unseen": [[3.7, 3.7], [2.3, 3.7]], "beyond": [[5.0, 5.0]]},
 }
 # Channels, of which a quarter is left: the full ones take minutes on a CPU.

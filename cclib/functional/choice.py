@@ -153,7 +153,7 @@ def count(
     convolution = output * taps * in_per_group
     patches = batch * channels * pixels * taps
     contracted = batch * channels * pixels * features
-    listed = pixels * taps * (features + 4)  # the filter's functions for every tap, and where image and filter are read
+    listed = pixels * taps * (features + 4)  # of every tap the filter's functions and two indices, of 8 bytes each
 
     def candidate(name: str, multiply_adds: int, moved: int, numbers: int, calls: int, pieces: int = 0) -> Candidate:
         return Candidate(name, multiply_adds, element_size * moved, element_size * numbers, calls, pieces)

@@ -21,7 +21,7 @@ class Task(Protocol):
     A model may sit on any device: the methods take it as it is and move data to it.
     """
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+    __dataclass_fields__: ClassVar[dict[str, Any]]  # what makes a class a dataclass for type checkers
 
     def data_fingerprint(self) -> str:
         """A hash of the data that the task reads."""

@@ -156,7 +156,10 @@ def logits(model: nn.Module, images: Tensor, sizes: Sequence[int] | None = None)
 
 
 def with_statistics_of(model: nn.Module, images: Tensor, sizes: Sequence[int] | None = None) -> nn.Module:
-    """A copy whose batch norms have the mean and variance that they see on ``images``, averaged over batches."""
+    """A copy whose batch norms have the mean and variance that they see on ``images``, averaged over batches.
+
+    A batch has ``INFERENCE_BATCH`` images, the last one perhaps fewer.
+    """
     copied = copy.deepcopy(model)
     norms = [module for module in copied.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
