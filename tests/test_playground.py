@@ -90,7 +90,7 @@ def test_every_control_of_the_layer_moves_the_picture(control: str, value: objec
         (playground.network_panel, "map 2", [9, 11, 13, 15, 17]),
     ],
 )
-def test_a_move_is_quick(make: Callable[[], widgets.Widget], control: str, values: list[float]) -> None:
+def test_a_move_takes_less_than_100_ms(make: Callable[[], widgets.Widget], control: str, values: list[float]) -> None:
     panel = make()
     controls(panel).get("move the start", widgets.Checkbox()).value = True
     (picture,) = pictures(panel)
@@ -100,7 +100,7 @@ def test_a_move_is_quick(make: Callable[[], widgets.Widget], control: str, value
         controls(panel)[control].value = value
         seconds.append(time.perf_counter() - started)
         assert picture.value != before
-    assert min(seconds) < 0.2  # below 0.1 with two cores to itself
+    assert min(seconds) < 0.1  # the others may have waited for the tests that run beside
 
 
 def test_sliders_that_are_not_read_are_disabled() -> None:
