@@ -1,6 +1,7 @@
 # Every command runs in .venv, which make sets up from the pinned requirements.
 # Paths are relative, so that any folder name works (spaces too).
 PYTHON ?= python3.11
+TORCH = 2.13.0  # whose CPU build the committed results come from
 IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 RUN = $(IN_VENV) .venv/bin/python -m
 
@@ -11,12 +12,13 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
 
 repro: .venv/.installed  ## rerun every experiment, then compare its claims with the committed ones
-	@$(RUN) cclib.pipeline repro
+	@$(RUN) companion repro
 
 test: .venv/.installed  ## check style, types, units, every notebook at a small budget, and fresh results
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
+	$(IN_VENV) lint-imports
 	$(RUN) nbstripout --keep-id --verify notebooks/*.ipynb
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -24,12 +26,12 @@ paper: .venv/.installed  ## run every experiment at the size of the paper's, on 
 	@for notebook in notebooks/[0-9]*.ipynb; do \
 		name=$$(basename $$notebook .ipynb); \
 		case $$name in 00-*) continue;; esac; \
-		test -f results/paper/$$name/metrics.json || $(RUN) cclib.pipeline run $$name --profile paper || exit 1; \
+		test -f results/paper/$$name/metrics.json || $(RUN) companion run $$name --profile paper || exit 1; \
 	done
-	@$(RUN) cclib.pipeline readme
+	@$(RUN) companion readme
 
 bench: .venv/.installed  ## time and memory of the layer beside those of Conv2d
-	@$(RUN) cclib.benchmark
+	@$(RUN) companion.benchmark
 
 format: .venv/.installed  ## format the code and strip the source notebooks of outputs
 	$(RUN) ruff check --fix-only
@@ -37,22 +39,23 @@ format: .venv/.installed  ## format the code and strip the source notebooks of o
 	$(RUN) nbstripout --keep-id notebooks/*.ipynb
 
 readme: .venv/.installed  ## regenerate the generated parts of README.md
-	$(RUN) cclib.pipeline readme
+	$(RUN) companion readme
 
 lab: .venv/.installed  ## open JupyterLab on the playground, beside the other notebooks
 	$(RUN) jupyter lab notebooks/00-playground.ipynb
 
-lock:  ## resolve requirements.txt afresh and write constraints.txt
+lock:  ## resolve the extras of pyproject.toml afresh and write constraints.txt
 	rm -rf .cache/lock-venv
 	@$(new_venv) .cache/lock-venv
-	.cache/lock-venv/bin/python -m pip install -r requirements.txt
+	.cache/lock-venv/bin/python -m pip install torch==$(TORCH)
+	.cache/lock-venv/bin/python -m pip install -e '.[lab,test]'
 	.cache/lock-venv/bin/python -m pip freeze --all > .cache/lock-venv/freeze.txt
-	sed -E -e '/^(pip|wheel)==/d' -e 's/\+(cpu|cu[0-9]+)$$//' .cache/lock-venv/freeze.txt > constraints.txt
+	sed -E -e '/^(pip|wheel)==|^-e|continuous.convolution/d' -e 's/\+(cpu|cu[0-9]+)$$//' .cache/lock-venv/freeze.txt > constraints.txt
 	rm -rf .cache/lock-venv
 
 clean:  ## remove what make made, but for .cache (training runs, downloads) and scratch (yours)
-	rm -rf .venv cclib.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find cclib tests -name __pycache__ -exec rm -rf {} +
+	rm -rf .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find cclib companion tests -name __pycache__ -exec rm -rf {} +
 
 # The interpreter behind $(PYTHON), which may itself be that of an activated (or this) environment.
 define new_venv
@@ -62,8 +65,8 @@ test -n "$$base" || { echo "make: $(PYTHON) is not Python 3.11; name one: make P
 endef
 
 # The stamp goes first and comes back last: a set-up that was interrupted starts from an empty .venv.
-.venv/.installed: requirements.txt constraints.txt pyproject.toml
+.venv/.installed: constraints.txt pyproject.toml
 	@if [ -f $@ ]; then rm $@; else $(new_venv) .venv; fi
-	.venv/bin/python -m pip install -r requirements.txt -c constraints.txt
-	.venv/bin/python -m pip install --no-deps --no-build-isolation -e .
+	.venv/bin/python -m pip install -c constraints.txt setuptools torch
+	.venv/bin/python -m pip install -c constraints.txt --no-build-isolation -e '.[lab,test]'
 	@touch $@

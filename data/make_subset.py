@@ -2,7 +2,7 @@
 
     python data/make_subset.py FOLDER_WITH_FULL_FILES
 
-Reading the subset is the work of `cclib.data`; this script needs nothing but Python and numpy.
+Reading the subset is the work of `companion.data`; this script needs nothing but Python and numpy.
 """
 
 import gzip

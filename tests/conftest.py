@@ -23,10 +23,11 @@ README = "\n".join(f"<!-- {name}:begin --><!-- {name}:end -->" for name in ("ove
 PARAMETERS = 'values = [1.0, 2.0, 3.0]\nthreshold = 0.5\nlabel = "a"\nseeds = 2'
 EXPERIMENT = """
 import sys
-from cclib import claims, outputs
+from companion import files
+from companion.evidence import claims
 from cclib.tiny import double
 print("\\r50 %\\r100 %", file=sys.stderr)
-figures = outputs.folder() / "figures"
+figures = files.folder() / "figures"
 figures.mkdir()
 (figures / "tiny.svg").write_text(f"<svg>{label}</svg>");
 """.strip()
@@ -36,7 +37,7 @@ row = claims.row(claim="C1", notebook="{name}", statement="Tiny things double.",
                  unit="px", interval=claims.interval([double(value) for value in values]),
                  threshold=threshold, better="higher", baseline="single: 2 px")
 claims.write([row])
-outputs.record_machine(seconds_per_epoch=0.25)
+files.record_machine(seconds_per_epoch=0.25)
 """.strip()
 
 

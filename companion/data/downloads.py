@@ -1,0 +1,37 @@
+"""Files by address or in place, verified by their SHA-256."""
+
+import hashlib
+from pathlib import Path
+
+import pooch
+
+from companion.files import cache_folder
+
+
+def fetch(url: str, sha256: str) -> Path:
+    """The file at `url`, in `cache_folder()`/data; downloaded unless it is there, and verified in both cases.
+
+    Raises FileNotFoundError when it is neither there nor to be had, ValueError when its SHA-256 is another.
+    """
+    target = cache_folder() / "data" / url.rsplit("/", 1)[-1]
+    if not target.exists():
+        try:
+            pooch.retrieve(url, f"sha256:{sha256}", fname=target.name, path=target.parent)
+        except (OSError, ValueError) as error:  # no network or disk; or the server sent something else
+            kind = ValueError if isinstance(error, ValueError) else FileNotFoundError
+            raise kind(
+                f"{target.name} could not be downloaded from {url} ({error}). Put the file with SHA-256 "
+                f"{sha256} at {target} by hand, or use the embedded 'fashion-mnist-subset', which needs no network"
+            ) from error
+    verify(target, sha256, f"delete it to download it from {url} again, or put the right file there by hand")
+    return target
+
+
+def verify(path: Path, sha256: str, remedy: str) -> None:
+    """Raises FileNotFoundError or ValueError, with the remedy, unless the file has this SHA-256."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing, expected a file with SHA-256 {sha256}: {remedy}")
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        raise ValueError(f"{path} is altered or truncated: SHA-256 {found}, expected {sha256}: {remedy}")

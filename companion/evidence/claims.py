@@ -1,0 +1,192 @@
+"""Claims judged by numbers: means with intervals, verdicts against thresholds, and the rows of metrics.json.
+
+It knows nothing of models, data or notebooks; a notebook hands it numbers and words.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+
+from companion import files
+
+Row = dict[str, Any]
+
+CLAIMS = tuple(f"C{number}" for number in range(1, 12))
+_TEXTS = ("claim", "notebook", "statement", "quantity", "unit", "better", "baseline", "verdict")
+_NUMBERS = ("value", "low", "high", "threshold")
+KEYS = (
+    *("claim", "notebook", "statement", "quantity", "unit", "value", "low", "high", "n"),
+    *("threshold", "better", "baseline", "verdict"),
+)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with the interval that holds it, from `n` values."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Mean and confidence interval of independent values (one per seed), by Student's t distribution.
+
+    Raises ValueError for fewer than two values, values that are not finite, and a confidence outside (0, 1).
+    """
+    data = _finite("values", values)
+    if len(data) < 2:
+        raise ValueError(
+            f"values: an interval needs at least 2 values, got {len(data)}; exact() takes what is not random"
+        )
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}")
+    mean = float(data.mean())
+    quantile = float(stats.t.ppf((1 + confidence) / 2, len(data) - 1))
+    half = quantile * float(data.std(ddof=1)) / math.sqrt(len(data))
+    return Interval(mean, mean - half, mean + half, len(data))
+
+
+def paired(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> Interval:
+    """The interval of the differences a − b, pair by pair: a[i] and b[i] share their seed."""
+    first, second = _finite("a", a), _finite("b", b)
+    if len(first) != len(second):
+        raise ValueError(f"a and b must pair up, got {len(first)} and {len(second)} values")
+    return interval(list(first - second), confidence)
+
+
+def exact(value: float, n: int) -> Interval:
+    """A quantity without randomness, such as a worst case over all `n` cases: the interval is one point."""
+    if not isinstance(n, int) or n < 1:
+        raise ValueError(f"n must be a whole number of cases, at least 1, got {n!r}")
+    number = float(_finite("value", [value])[0])
+    return Interval(number, number, number, n)
+
+
+def verdict(interval: Interval, threshold: float, better: Literal["higher", "lower"]) -> str:
+    """'reproduced' if the whole interval is at the threshold or better, 'not reproduced' if it is all worse,
+    else 'inconclusive'."""
+    if better not in ("higher", "lower"):
+        raise ValueError(f"better must be 'higher' or 'lower', got {better!r}")
+    _finite("threshold", [threshold])
+    sign = 1 if better == "higher" else -1
+    reached = sorted(sign * (end - threshold) >= 0 for end in (interval.low, interval.high))
+    if reached[0]:
+        return "reproduced"
+    return "inconclusive" if reached[1] else "not reproduced"
+
+
+def row(
+    *,
+    claim: str,
+    notebook: str,
+    statement: str,
+    quantity: str,
+    unit: str,
+    interval: Interval,
+    threshold: float,
+    better: Literal["higher", "lower"],
+    baseline: str,
+) -> Row:
+    """One line of the claims table, with its verdict.
+
+    claim: C1 … C11. notebook: its NN-name. statement: the claim in words. quantity: what was measured.
+    unit: of the value, '' for a pure number. threshold: from the profile, in that unit. baseline: what it is
+    compared with, such as 'strided conv k3: 2.36 px', built by code from a number.
+    Raises ValueError for an unknown claim, missing words or a number that is not finite.
+    """
+    judged = {
+        "claim": claim,
+        "notebook": notebook,
+        "statement": statement,
+        "quantity": quantity,
+        "unit": unit,
+        "value": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "n": interval.n,
+        "threshold": float(threshold),
+        "better": better,
+        "baseline": baseline,
+        "verdict": verdict(interval, threshold, better),
+    }
+    check_row(judged)
+    return judged
+
+
+def check_row(row: Any, where: str = "row") -> None:
+    """Raise ValueError, opening with `where`, unless `row` has exactly the keys and kinds of a claims row."""
+    if not isinstance(row, dict) or set(row) != set(KEYS):
+        found = sorted(row) if isinstance(row, dict) else row
+        raise ValueError(f"{where}: must have the keys {', '.join(KEYS)}; got {found!r}")
+    for key in _TEXTS:
+        if not isinstance(row[key], str) or (key != "unit" and not row[key].strip()):
+            raise ValueError(f"{where}: {key} must be text, got {row[key]!r}")
+    for key in _NUMBERS:
+        if not isinstance(row[key], float) or not math.isfinite(row[key]):
+            raise ValueError(f"{where}: {key} must be a finite float, got {row[key]!r}")
+    if row["claim"] not in CLAIMS:
+        raise ValueError(f"{where}: claim must be one of {', '.join(CLAIMS)}; got {row['claim']!r}")
+    if type(row["n"]) is not int or row["n"] < 1:
+        raise ValueError(f"{where}: n must be a whole number, at least 1, got {row['n']!r}")
+    judged = verdict(Interval(row["value"], row["low"], row["high"], row["n"]), row["threshold"], row["better"])
+    if row["verdict"] != judged:
+        raise ValueError(f"{where}: the numbers say {judged!r}, the verdict {row['verdict']!r}")
+
+
+def slug(row: Row) -> str:
+    """The row's key in metrics.json: its claim and quantity in letters, digits and hyphens."""
+    words = re.sub(r"[^a-z0-9]+", "-", row["quantity"].lower()).strip("-")
+    return f"{row['claim']}-{words}"
+
+
+def write(rows: Iterable[Row]) -> None:
+    """Write the rows to metrics.json in the notebook's folder, as slug -> row, which `dvc metrics` can show.
+
+    Raises ValueError for two rows with the same claim and quantity.
+    """
+    by_slug: dict[str, Row] = {}
+    for item in rows:
+        check_row(item)
+        if slug(item) in by_slug:
+            raise ValueError(f"rows: two rows are called {slug(item)!r}; give them different quantities")
+        by_slug[slug(item)] = item
+    files.write_json(files.folder() / "metrics.json", by_slug)
+
+
+def read(path: Path) -> list[Row]:
+    """The checked rows of a metrics.json or claims.json; ValueError or FileNotFoundError name the file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: is not JSON ({error}); run its notebook again") from None
+    rows = list(content.values()) if isinstance(content, dict) else content
+    if not isinstance(rows, list) or not rows:
+        raise ValueError(f"{path}: holds no claims row")
+    for index, item in enumerate(rows):
+        check_row(item, f"{path}, row {index + 1}")
+        if isinstance(content, dict) and list(content)[index] != slug(item):
+            raise ValueError(f"{path}: row {list(content)[index]!r} should be called {slug(item)!r}")
+    return rows
+
+
+def sort_key(row: Row) -> tuple[int, str, str]:
+    """Orders rows by claim number, then notebook, then quantity."""
+    return int(row["claim"][1:]), row["notebook"], row["quantity"]
+
+
+def _finite(name: str, values: Sequence[float]) -> np.ndarray:
+    data = np.asarray(values, dtype=np.float64)
+    if data.ndim != 1:
+        raise ValueError(f"{name} must be a flat list of numbers, got shape {data.shape}")
+    if not np.isfinite(data).all():
+        raise ValueError(f"{name} must be finite, got {data[~np.isfinite(data)][0]}")
+    return data

@@ -1,0 +1,123 @@
+"""Fingerprints of code: what a module computes, without its comments and docstrings, and all it imports.
+
+They key the caches: DVC reruns a notebook, and cached training runs are recomputed, when such a hash changes.
+Imports are read from the source, not executed; a module named only in a string (importlib) is not seen.
+"""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("cclib", "companion")
+
+
+class _WithoutText(ast.NodeTransformer):
+    """Drops docstrings, and any other text that stands alone as a statement."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if is_text else node
+
+
+def module_hash(path: Path) -> str:
+    """SHA-256 (hexadecimal) of the syntax tree of a Python file, without comments, docstrings and layout.
+
+    The tree is the same for all patch releases of one Python version. Raises SyntaxError for what is not
+    Python and FileNotFoundError for a missing file.
+    """
+    tree = _WithoutText().visit(_parse(path))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def closure(sources: Iterable[Path], apart: Iterable[str] = (), root: Path = ROOT) -> dict[str, str]:
+    """The project's modules that the sources import, directly or through others: name -> `module_hash`.
+
+    sources: paths of Python files or notebooks. A source inside a package is itself part of the closure.
+    apart: names of modules, and of packages with all that they hold, that are left out with what only they import.
+    root: the folder that holds `PACKAGES`. An `__init__.py` is looked through, and is no part itself: it may import
+    names, and define none (`tests/companion` checks that). Sorted by name.
+    """
+    waiting, left_out = list(sources), tuple(apart)
+    hashes: dict[str, str] = {}
+    seen: set[Path] = set()
+    while waiting:
+        path = waiting.pop().resolve()
+        name = _module_name(path, root) if _is_module(path, root) else ""
+        if path in seen or any(name == other or name.startswith(f"{other}.") for other in left_out):
+            continue
+        seen.add(path)
+        if name:
+            hashes[name] = module_hash(path)
+        for base, imported in _imports(path, root):
+            waiting += _files(base, imported, root)
+    return dict(sorted(hashes.items()))
+
+
+def imported_names(path: Path, root: Path = ROOT) -> Iterator[str]:
+    """Absolute dotted names in all import statements of a file, those inside functions included."""
+    for base, name in _imports(path, root):
+        yield f"{base}.{name}" if name else base
+
+
+def _files(base: str, name: str | None, root: Path) -> list[Path]:
+    """The files behind `from base import name`, or without a name `import base`."""
+    if base.split(".")[0] not in PACKAGES:
+        return []
+    stem = root.joinpath(*base.split("."))
+    if stem.with_suffix(".py").is_file():
+        return [stem.with_suffix(".py")]
+    package = stem / "__init__.py"
+    if not package.is_file():
+        return []
+    if name is not None:
+        if (stem / f"{name}.py").is_file() or (stem / name).is_dir():
+            return _files(f"{base}.{name}", None, root)
+        passed_on = [found for found in _imports(package, root) if found[1] == name]
+        if passed_on:
+            return [file for found in passed_on for file in _files(*found, root)]
+    # The package as such: whatever it imports may be used.
+    return [file for found in _imports(package, root) for file in _files(*found, root)]
+
+
+def _imports(path: Path, root: Path) -> Iterator[tuple[str, str | None]]:
+    """(module, name) of each `from module import name`, and (module, None) of each `import module`."""
+    for node in ast.walk(_parse(path)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                here = _module_name(path, root).split(".")
+                # One dot is the package itself in an __init__.py, and the package around any other module.
+                up = node.level - (path.name == "__init__.py")
+                base = ".".join([*here[: len(here) - up], *([base] if base else [])])
+            yield from ((base, alias.name) for alias in node.names)
+
+
+def _is_module(path: Path, root: Path) -> bool:
+    return any(path.is_relative_to(root / package) for package in PACKAGES)
+
+
+def _module_name(path: Path, root: Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _parse(path: Path) -> ast.Module:
+    text = path.read_text(encoding="utf-8")
+    return ast.parse(_code_of_notebook(text) if path.suffix == ".ipynb" else text, filename=str(path))
+
+
+def _code_of_notebook(text: str) -> str:
+    """The code cells of a notebook as one Python source; IPython's % and ! lines become `pass`."""
+    cells = ("".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "code")
+    lines = "\n".join(cells).split("\n")
+    return "\n".join(_python_line(line) for line in lines)
+
+
+def _python_line(line: str) -> str:
+    indent = line[: len(line) - len(line.lstrip())]
+    return f"{indent}pass" if line.lstrip().startswith(("%", "!")) else line

@@ -1,0 +1,260 @@
+"""Many runs: cached by content, in parallel over processes, with one progress bar.
+
+A run is known by a hash of all that its result depends on: task, data, training, seed, the code behind them and torch's
+version. Its folder in the cache holds ``result.json`` and ``weights.safetensors``, or the checkpoint on the way there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import statistics
+import threading
+import time
+import warnings
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import joblib
+import safetensors.torch
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from companion.files import atomic_write, cache_folder, notice, write_json
+from companion.fingerprint import closure
+from companion.tasks.task import Task
+from companion.train import training
+
+EPOCHS_DONE = "epochs-done"  # the file in a run's folder that its progress is read from
+JOBS_PER_GPU = 4
+# Code that a run executes, if at all, without effect on its numbers: the key holds the content of the data itself.
+APART = ("companion.data", "companion.files", "cclib.frozen")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A task, how it is trained, and the seed. ``label`` is for people; it does not tell runs apart."""
+
+    task: Task
+    training: training.Training
+    seed: int
+    label: str
+
+    @cached_property
+    def key(self) -> str:
+        """The hash of all that the result depends on."""
+        identity = {
+            "task": [type(self.task).__name__, asdict(self.task)],
+            "training": asdict(self.training),
+            "seed": self.seed,
+            "data": self.task.data_fingerprint(),
+            "code": code(type(self.task)),
+            "torch": torch.__version__,
+        }
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+
+    @property
+    def folder(self) -> Path:
+        return cache_folder() / "runs" / self.key
+
+
+@lru_cache
+def code(task: type) -> dict[str, str]:
+    """The code that a run of such a task executes: module -> hash."""
+    return closure([Path(inspect.getfile(task)), Path(str(training.__file__))], apart=APART)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave: its test measures, the history of its epochs, and its weights."""
+
+    run: Run
+    test: dict[str, float]
+    history: training.History
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """The median over epochs; it varies from machine to machine."""
+        return statistics.median(epoch["seconds"] for epoch in self.history)
+
+    def model(self) -> nn.Module:
+        """The trained model, on the CPU, in evaluation mode."""
+        with torch.random.fork_rng(devices=[]):
+            model = self.run.task.build()
+        model.load_state_dict(safetensors.torch.load_file(self.run.folder / "weights.safetensors"))
+        return model.eval()
+
+
+def run_all(runs: Sequence[Run], jobs: int | None = None) -> list[Result]:
+    """The results of ``runs``, in their order; those not in the cache are computed.
+
+    Args:
+        runs: in any order; what they have in common is computed once.
+        jobs: processes at a time, each with one thread; by default what ``joblib.parallel_config`` says, or else one
+            for each core that this process may use, on "cuda" at most a few for each GPU, over which they spread. On
+            other machines, reached through a backend of joblib's such as "dask", the cache folder must be the same one.
+
+    Raises:
+        ValueError: a run is to be on "cuda", and torch finds no such device.
+    """
+    missing = {run.key: run for run in runs if load(run) is None}
+    needed = {run.training.device for run in missing.values()}
+    if "cuda" in needed and not torch.cuda.is_available():
+        raise ValueError("device is 'cuda', but torch finds no CUDA device here: set the parameter device to 'cpu'")
+    with progress_bar(list(missing.values())), no_worker_warnings():
+        joblib.Parallel(n_jobs=jobs or default_jobs(needed))(
+            joblib.delayed(compute)(run, os.getpid(), place) for place, run in enumerate(missing.values())
+        )
+    results = [load(run) for run in runs]
+    if any(result is None for result in results):
+        raise OSError(f"results vanished from {cache_folder() / 'runs'} as soon as they were written")
+    return [result for result in results if result is not None]
+
+
+def each(function: Callable[[Result], Any], results: Sequence[Result], jobs: int | None = None) -> list[Any]:
+    """``function`` of every result, in order, without gradients: what is measured on trained models.
+
+    It runs in parallel processes with one thread each, and nothing is cached. ``jobs`` as for ``run_all``.
+    """
+    jobs = jobs or default_jobs({result.run.training.device for result in results})
+    with no_worker_warnings():
+        return joblib.Parallel(n_jobs=jobs)(
+            joblib.delayed(measure)(function, result, os.getpid(), place) for place, result in enumerate(results)
+        )
+
+
+def default_jobs(devices: Collection[str] = ()) -> int:
+    """How many processes work at a time on runs on these devices."""
+    configured = joblib.parallel.get_active_backend()[1]
+    most = JOBS_PER_GPU * torch.cuda.device_count() if "cuda" in devices else joblib.cpu_count()
+    return configured or max(1, min(joblib.cpu_count(), most))
+
+
+def measure(function: Callable[[Result], Any], result: Result, parent: int, place: int) -> Any:
+    with alone(parent, place), torch.no_grad():
+        return function(result)
+
+
+def compute(run: Run, parent: int, place: int = 0) -> None:
+    """Carry out a run in one thread and store its result; continues from the run's checkpoint if there is one.
+
+    ``parent`` is the process that asked for it; a worker process ends with it. ``place`` is the run's among those
+    that were asked for.
+    """
+    with alone(parent, place):
+        run.folder.mkdir(parents=True, exist_ok=True)
+        for left_by_a_kill in run.folder.glob(".*.partial"):
+            left_by_a_kill.unlink()
+        checkpoint, done = run.folder / "checkpoint", run.folder / EPOCHS_DONE
+        model, history = training.fit(
+            run.task, run.training, run.seed, checkpoint, after_epoch=lambda epochs: atomic_write(done, str(epochs))
+        )
+        store(run, model, training.evaluate(model, run.task.test), history)
+        checkpoint.unlink(missing_ok=True)
+
+
+@contextmanager
+def no_worker_warnings() -> Iterator[None]:
+    """Without the warning of a worker process that was replaced since it had grown: it would end up in a notebook."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
+        yield
+
+
+@contextmanager
+def alone(parent: int, place: int) -> Iterator[None]:
+    """One thread and, by ``place``, one GPU while it lasts; a worker process ends with ``parent``, which asked."""
+    if os.getpid() != parent:
+        end_with_parent()
+    if torch.cuda.is_available():
+        torch.cuda.set_device(place % torch.cuda.device_count())
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@lru_cache(maxsize=1)  # once a process
+def end_with_parent() -> None:
+    """From now on, end this process as soon as its parent is gone."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def progress_bar(runs: Sequence[Run]) -> Iterator[None]:
+    """A bar over the epochs of all runs, naming those at work; it reads their folders twice a second."""
+    total = sum(run.training.epochs for run in runs)
+    resumed = sum(max(epochs_done(run), 0) for run in runs)  # these say nothing about the speed from here on
+    with tqdm(total=total, initial=resumed, unit="epoch", disable=not runs, leave=False, mininterval=2) as bar:
+        finished = threading.Event()
+
+        def follow() -> None:
+            while not finished.wait(0.5):
+                epochs = [epochs_done(run) for run in runs]
+                at_work = [run.label for run, done in zip(runs, epochs, strict=True) if 0 <= done < run.training.epochs]
+                bar.set_description(", ".join(at_work), refresh=False)
+                bar.update(sum(max(done, 0) for done in epochs) - bar.n)
+
+        follower = threading.Thread(target=follow, daemon=True)
+        follower.start()
+        try:
+            yield
+        finally:
+            finished.set()
+            follower.join()
+
+
+def epochs_done(run: Run) -> int:
+    """How many epochs of a run are done; −1 if it has not started."""
+    try:
+        return int((run.folder / EPOCHS_DONE).read_text())
+    except (FileNotFoundError, ValueError):
+        return -1
+
+
+def store(run: Run, model: nn.Module, test: dict[str, float], history: training.History) -> None:
+    weights = safetensors.torch.save({name: value.cpu().contiguous() for name, value in model.state_dict().items()})
+    atomic_write(run.folder / "weights.safetensors", weights)
+    result = {"test": test, "history": history, "weights": hashlib.sha256(weights).hexdigest()}
+    # Last: where result.json is, the run is complete.
+    write_json(run.folder / "result.json", {"result": result, "checksum": checksum(result)})
+
+
+def checksum(result: dict) -> str:
+    return hashlib.sha256(json.dumps(result, sort_keys=True).encode()).hexdigest()
+
+
+def load(run: Run) -> Result | None:
+    """The stored result of a run, or None; a damaged one is removed, and the terminal told."""
+    path = run.folder / "result.json"
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        result = content["result"]
+        weights = (run.folder / "weights.safetensors").read_bytes()
+        sound = content["checksum"] == checksum(result) and result["weights"] == hashlib.sha256(weights).hexdigest()
+    except (ValueError, KeyError, TypeError, FileNotFoundError):
+        sound = False
+    if not sound:
+        notice(f"{run.folder} ({run.label}) is damaged: the run is computed again")
+        path.unlink(missing_ok=True)
+        (run.folder / EPOCHS_DONE).unlink(missing_ok=True)
+        return None
+    return Result(run, result["test"], result["history"])

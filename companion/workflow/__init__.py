@@ -1,0 +1,1 @@
+"""The commands behind DVC and make, and what they stand on."""

@@ -1,0 +1,231 @@
+"""The commands behind dvc.yaml and the Makefile: `python -m companion --help`.
+
+It decides what is run and where results go; running one notebook is cclib/notebooks.py's, tables are
+cclib/tables.py's. Every error that a user can mend ends in one line and exit status 1.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from companion import files, fingerprint
+from companion.evidence import claims, tables
+from companion.workflow import notebooks
+
+ROOT = files.project_root()
+CLAIMS = ROOT / "results" / "claims.json"
+PAPER = ROOT / "results" / "paper"
+
+# The packages whose version can change a number or a picture; others rerun nothing.
+_PINS = (
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "matplotlib",
+    "seaborn",
+    "pandas",
+    "pillow",
+    "safetensors",
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except (ValueError, OSError, SyntaxError, subprocess.SubprocessError, notebooks.NotebookFailed) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m companion", description="Run and gather the experiments.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    run = commands.add_parser("run", help="run one notebook")
+    run.add_argument("name", metavar="NN-name")
+    run.add_argument("--profile", help="a file in profiles/ (default: the one in params.yaml)")
+    run.add_argument(
+        "--output",
+        type=Path,
+        help="where results go (default: results/, results/paper/ or, for other profiles, scratch/)",
+    )
+    run.set_defaults(command=run_notebook)
+    for name, command, purpose in (
+        ("fingerprints", fingerprints, "write results/code/: what code each notebook depends on"),
+        ("claims", gather_claims, "gather results/*/metrics.json in results/claims.json"),
+        ("playground", ship_network, "write data/playground.safetensors: the trained network of notebook 00"),
+        ("page", write_pages, "write results/index.html and results/pages/: the results to read in a browser"),
+        ("repro", repro, "rerun everything and compare the claims with the committed ones"),
+    ):
+        commands.add_parser(name, help=purpose).set_defaults(command=command)
+    readme = commands.add_parser("readme", help="regenerate the generated parts of README.md")
+    readme.add_argument("--check", action="store_true", help="write nothing; exit 1 if README.md is not up to date")
+    readme.set_defaults(command=update_readme)
+    return parser
+
+
+def run_notebook(options: argparse.Namespace) -> int:
+    """Run a notebook; only the project's own profile goes to results/ unasked."""
+    settings = notebooks.read_yaml(ROOT / "params.yaml")
+    if not isinstance(settings, dict) or set(settings) != {"profile"}:
+        raise ValueError(f"params.yaml: must hold `profile: name` and nothing else, got {settings!r}")
+    default = settings["profile"]
+    profile = options.profile or default
+    notebooks.run(ROOT, options.name, profile, options.output or target_folder(options.name, profile, default))
+    return 0
+
+
+def target_folder(name: str, profile: str, default: str) -> Path:
+    """Where the results of a profile go: to results/ if it is the project's own, beside them if it is the paper's."""
+    if profile == default and profile != "smoke":
+        return ROOT / "results" / name
+    return (PAPER if profile == "paper" else ROOT / "scratch" / profile) / name
+
+
+def fingerprints(options: argparse.Namespace) -> int:
+    """Write results/code/NN-name.json for every notebook; one whose content is unchanged reruns nothing."""
+    folder = ROOT / "results" / "code"
+    folder.mkdir(parents=True, exist_ok=True)
+    names = notebooks.notebook_names(ROOT)
+    for stale in {path for path in folder.iterdir() if path.stem not in names}:
+        stale.unlink()
+    for name in names:
+        files.write_json(folder / f"{name}.json", dependencies(name))
+    return 0
+
+
+def dependencies(name: str) -> dict[str, dict[str, str]]:
+    """The hashes of the modules behind a notebook and its runner, and the versions its numbers depend on."""
+    sources = [notebooks.source_path(ROOT, name), ROOT / "cclib" / "notebooks.py"]
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
+    return {"code": fingerprint.closure(sources), "packages": {package: pins[package] for package in _PINS}}
+
+
+def gather_claims(options: argparse.Namespace) -> int:
+    """Write results/claims.json: the rows of all notebooks."""
+    files.write_json(CLAIMS, all_rows())
+    return 0
+
+
+def ship_network(options: argparse.Namespace) -> int:
+    """Write the network that the playground starts from; it is trained, or taken from the run cache."""
+    from companion import playground  # with all that a notebook needs
+
+    playground.ship()
+    return 0
+
+
+def write_pages(options: argparse.Namespace) -> int:
+    """Write results/index.html and a page for every notebook."""
+    from companion.evidence import pages  # nbconvert takes a second to load
+
+    pages.write(ROOT, notebooks.notebook_names(ROOT))
+    return 0
+
+
+def all_rows() -> list[claims.Row]:
+    """The rows in the notebooks' metrics.json, in the order of the claims."""
+    paths = [ROOT / "results" / name / "metrics.json" for name in notebooks.notebook_names(ROOT)]
+    return sorted((row for path in paths for row in claims.read(path)), key=claims.sort_key)
+
+
+def paper_rows() -> dict[str, list[claims.Row]]:
+    """The rows of the notebooks that were run with the profile `paper`, by notebook."""
+    return {path.parent.name: claims.read(path) for path in sorted(PAPER.glob("*/metrics.json"))}
+
+
+def repro(options: argparse.Namespace) -> int:
+    """Rerun every stage, then print each claim as committed and as it came out here.
+
+    Training runs are not taken from the cache, but for those of an earlier repro that was interrupted.
+    """
+    with_git = prepare_dvc()
+    committed = committed_claims()
+    unfinished = files.cache_folder() / "repro-unfinished"
+    if not unfinished.exists():  # else this goes on where an earlier one stopped, with the training runs it finished
+        shutil.rmtree(files.cache_folder() / "runs", ignore_errors=True)
+        files.cache_folder().mkdir(parents=True, exist_ok=True)
+        files.atomic_write(unfinished, "")
+    status = _dvc_repro()
+    if status != 0:
+        print(f"\nStopped: the stage that DVC names above failed (exit status {status}).", file=sys.stderr)
+        print("Once it is mended, `make repro` takes finished training runs from .cache/.", file=sys.stderr)
+        return 1
+    unfinished.unlink()
+    update_readme(argparse.Namespace(check=False))
+    print("\n" + tables.comparison(committed, claims.read(CLAIMS)))
+    if with_git:
+        print("\nresults/ and README.md now hold this machine's results;")
+        print("the committed ones come back with: git checkout -- results dvc.lock README.md")
+    return 0
+
+
+def prepare_dvc() -> bool:
+    """Let DVC work in a downloaded archive, which has no .git, too; returns whether there is one."""
+    with_git = (ROOT / ".git").exists()
+    if not with_git:
+        command = [sys.executable, "-m", "dvc", "config", "--local", "core.no_scm", "true"]
+        subprocess.run(command, cwd=ROOT, check=True)
+    return with_git
+
+
+def committed_claims() -> list[claims.Row]:
+    """The claims as the project ships them: git's, or without git a copy made before the first rerun."""
+    copy = ROOT / ".cache" / "committed-claims.json"
+    if (ROOT / ".git").exists() and shutil.which("git"):
+        show = ["git", "show", "HEAD:./results/claims.json"]
+        shown = subprocess.run(show, cwd=ROOT, capture_output=True, check=False)
+        if shown.returncode == 0:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            files.atomic_write(copy, shown.stdout)
+    if not copy.exists():
+        if not CLAIMS.exists():
+            return []
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        files.atomic_write(copy, CLAIMS.read_bytes())
+    return claims.read(copy)
+
+
+def _dvc_repro() -> int:
+    """`dvc repro --force`, whose stages find this interpreter as `python`; returns its exit status."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    command = [sys.executable, "-m", "dvc", "repro", "--force"]
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PATH": path}) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # Ctrl-C reaches DVC and the stage too; they clean up, so wait for them rather than kill.
+            return process.wait()
+
+
+def update_readme(options: argparse.Namespace) -> int:
+    """Rewrite the generated parts of README.md, or with --check say whether they are up to date."""
+    path = ROOT / "README.md"
+    current = path.read_text(encoding="utf-8")
+    wanted = readme_text(current)
+    if options.check and wanted != current:
+        print("README.md is not up to date with results/; run `make readme`", file=sys.stderr)
+        return 1
+    if not options.check:
+        files.atomic_write(path, wanted)
+    return 0
+
+
+def readme_text(current: str) -> str:
+    """README.md with its claims table and its measurements as results/ has them."""
+    records = {
+        name: json.loads((ROOT / "results" / name / "machine.json").read_text(encoding="utf-8"))
+        for name in notebooks.notebook_names(ROOT)
+    }
+    rows = claims.read(CLAIMS)
+    text = tables.replace_section(current, "overview", tables.overview_table(rows))
+    text = tables.replace_section(text, "claims", tables.claims_table(rows, paper_rows()))
+    return tables.replace_section(text, "machine", tables.machine_table(records))

@@ -1,0 +1,457 @@
+"""The pipeline on a tiny project: a whole clone's life, runs that fail or are killed, and bad input.
+
+The project's own notebooks are tests/test_notebooks.py's.
+"""
+
+import errno
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from conftest import PARAMETERS, Project, check_outputs, reparameterised
+
+from companion.evidence import tables
+from companion.workflow import commands, machine, notebooks
+
+SLOW = """
+from joblib import Parallel, delayed
+import time
+open("started", "w").close()
+Parallel(n_jobs=2)(delayed(time.sleep)(300) for _ in range(2))
+"""
+
+
+def git(project: Project, *arguments: str) -> str:
+    identity = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org"]
+    done = subprocess.run(
+        ["git", *identity, *arguments],
+        cwd=project.root,
+        env=project.environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout
+
+
+def copy_of(project: Project, root: Path) -> Project:
+    copy = object.__new__(Project)
+    copy.root, copy.names = root, project.names
+    return copy
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with committed results, which tests copy but do not change."""
+    project = Project(tmp_path_factory.mktemp("committed") / "a {b} c")
+    git(project, "init", "-q")
+    done = project.call("dvc", "repro")
+    assert done.returncode == 0, done.stderr
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "results")
+    return project
+
+
+@pytest.fixture
+def clone(committed: Project, tmp_path: Path) -> Project:
+    git(committed, "clone", "-q", str(committed.root), str(tmp_path / "clone"))
+    return copy_of(committed, tmp_path / "clone")
+
+
+def test_a_run_leaves_these_results(committed: Project) -> None:
+    found = {path for path in committed.contents() if "/01-tiny/" in path}
+    names = ("figures/tiny.svg", "metrics.json", "notebook.ipynb")
+    assert found == {f"results/01-tiny/{name}" for name in names}
+    assert not (committed.root / "scratch").exists()
+    notebook = nbformat.read(committed.root / "results/01-tiny/notebook.ipynb", as_version=4)
+    assert [cell.id for cell in notebook.cells[:2]] == ["cell-0", "injected-parameters"]
+    assert "papermill" not in notebook.metadata
+    assert [output.text for cell in notebook.cells for output in cell.outputs] == ["doubled: 4\n"]
+    rows = json.loads((committed.root / "results/claims.json").read_text())
+    assert [(row["claim"], row["notebook"]) for row in rows] == [("C1", "01-tiny"), ("C1", "02-small")]
+
+
+def test_measurements_name_no_host_or_user(committed: Project) -> None:
+    text = (committed.root / "results/01-tiny/machine.json").read_text()
+    record = json.loads(text)
+    assert list(record) == [
+        *("seconds_per_epoch", "profile", "wall_seconds", "peak_memory_mib", "hardware", "versions", "commit")
+    ]
+    assert record["peak_memory_mib"] > 50
+    assert list(record["hardware"]) == ["cpu", "cores", "memory_gib", "gpu", "system"]
+    assert os.uname().nodename not in text
+    assert str(committed.root) not in text
+
+
+def test_a_fresh_clone_is_up_to_date_and_reruns_what_changed(clone: Project) -> None:
+    assert clone.call("dvc", "status", "-q").returncode == 0
+    clone.write("cclib/tiny.py", '"""Words."""\n\n\ndef double(value):\n    # more words\n    return 2 * value\n')
+    done = clone.call("dvc", "repro")
+    assert "Running stage 'fingerprints'" in done.stdout
+    assert "Running stage 'notebook" not in done.stdout
+    assert clone.call("dvc", "status", "-q").returncode == 0
+    clone.write("cclib/tiny.py", "def double(value):\n    return value + value\n")
+    assert clone.call("dvc", "repro", "fingerprints").returncode == 0
+    assert "notebook@01-tiny" in clone.call("dvc", "status").stdout
+
+
+def test_repro_of_an_archive_gives_the_same_bytes_and_says_so(committed: Project, tmp_path: Path) -> None:
+    shutil.copytree(committed.root, tmp_path / "archive", ignore=shutil.ignore_patterns(".git", "tmp"))
+    archive = copy_of(committed, tmp_path / "archive")
+    done = archive.call("companion", "repro")
+    assert done.returncode == 0, done.stderr
+    assert archive.contents() == committed.contents()
+    lines = done.stdout.splitlines()[-2:]
+    assert [line.split()[:2] for line in lines] == [["C1", "01"], ["C1", "02"]]
+    assert all(line.split()[-6:] == ["px", "inconclusive", "yes", "double", "of", "tiny"] for line in lines)
+    assert archive.call("companion", "readme", "--check").returncode == 0
+    assert archive.call("dvc", "status", "-q").returncode == 0
+
+
+def test_repro_compares_with_what_git_has_committed(clone: Project) -> None:
+    committed = (clone.root / "results/claims.json").read_text()
+    clone.write("results/claims.json", committed.replace('"value": 4.0', '"value": 5.0'))
+    code = "from cclib import pipeline; print([row['value'] for row in commands.committed_claims()])"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=clone.root, capture_output=True, text=True)
+    assert shown.stdout == "[4.0, 4.0]\n", shown.stderr
+
+
+def test_a_tweak_is_compared_and_overwrites_nothing_unless_asked(clone: Project) -> None:
+    before = clone.contents()
+    change = "profiles/default.yaml:nb-01-tiny.values=[2.0,4.0,6.0]"
+    done = clone.call("dvc", "exp", "run", "--temp", "-n", "doubled", "-S", change, "notebook@01-tiny")
+    assert done.returncode == 0, done.stderr
+    assert clone.contents() == before
+    assert git(clone, "status", "--porcelain") == ""
+    table = clone.call("dvc", "exp", "diff", "HEAD", "doubled").stdout
+    (value,) = [line.split() for line in table.splitlines() if ".value " in line]
+    assert [float(number) for number in value[-3:]] == [4, 8, 4]  # before, after, change
+    assert "nb-01-tiny.values" in table
+    assert clone.call("dvc", "exp", "apply", "doubled").returncode == 0
+    assert {path for path, content in clone.contents().items() if content != before[path]} == {
+        f"results/01-tiny/{name}" for name in ("metrics.json", "notebook.ipynb")
+    }
+    git(clone, "checkout", "--", "results", "dvc.lock", "profiles")
+    assert clone.contents() == before
+
+
+def test_nbval_compares_marked_outputs(committed: Project, tmp_path: Path) -> None:
+    executed = committed.root / "results/01-tiny/notebook.ipynb"
+    smoke = {"values": [1.0, 2.0], "threshold": 0.5, "label": "c", "seeds": 1}
+    copy = reparameterised(executed, tmp_path / "copy.ipynb", smoke)
+    tampered = tmp_path / "tampered" / "copy.ipynb"
+    tampered.parent.mkdir()
+    tampered.write_text(copy.read_text().replace("doubled: 4", "doubled: 5"))
+    passed, failed = (check_outputs(path, committed.root) for path in (copy, tampered))
+    assert passed.returncode == 0, passed.stdout
+    assert failed.returncode == 1
+    assert "doubled: 5" in failed.stdout
+
+
+def test_a_failing_notebook_fails_repro_and_keeps_the_earlier_result(clone: Project, committed: Project) -> None:
+    clone.notebook("01-tiny", 'raise RuntimeError("no luck")')
+    done = clone.call("companion", "repro")
+    assert done.returncode == 1
+    for words in (
+        *("cell 5 failed with RuntimeError: no luck", "Traceback", "scratch/failed/01-tiny.ipynb"),
+        *("failed to reproduce 'notebook@01-tiny'", "Stopped: the stage that DVC names above failed"),
+    ):
+        assert words in done.stderr
+    assert "same verdict" not in done.stdout
+    assert clone.contents() == committed.contents()
+    kept = nbformat.read(clone.root / "scratch/failed/01-tiny.ipynb", as_version=4)
+    assert "no luck" in str(kept.cells)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_no_process_outlives_its_starter(end: signal.Signals, project: Project) -> None:
+    """kill -9 of what started the run through a shell, as DVC does; and Ctrl-C, which all processes get."""
+    project.notebook("01-tiny", SLOW)
+    start = "import subprocess, sys; subprocess.run(sys.argv[1], shell=True)"
+    command = f"{shlex.quote(sys.executable)} -m cclib.pipeline run 01-tiny; true"
+    starter = subprocess.Popen(
+        [sys.executable, "-c", start, command],
+        cwd=project.root,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # A shell's background jobs, these tests maybe, ignore Ctrl-C, and so would all that they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        while not (project.root / "started").exists():
+            assert starter.poll() is None
+            time.sleep(0.1)
+        time.sleep(1)
+        tree = psutil.Process(starter.pid).children(recursive=True)
+        assert len(tree) >= 5  # Shell, runner, kernel and two workers.
+        os.kill(starter.pid, end) if end == signal.SIGKILL else os.killpg(starter.pid, end)
+        assert psutil.wait_procs(tree, timeout=5)[1] == []
+    finally:
+        starter.kill()
+        starter.wait()
+    assert not (project.root / "results/01-tiny/notebook.ipynb").exists()
+
+
+SECTION = {"values": [1, 2.5], "threshold": 1, "label": "x", "seeds": 2}
+
+
+def test_a_whole_number_serves_as_a_float(project: Project) -> None:
+    project.profile("default", {"nb-01-tiny": SECTION})
+    assert notebooks.parameters(project.root, "01-tiny", "default") == SECTION
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"treshold": 1.0}, "no parameter 'treshold'; did you mean 'threshold'"),
+        ({"seeds": None}, "seeds must have the type of the notebook's default 2, got None"),
+        ({"seeds": 2.0}, "seeds must have the type .* got 2.0"),
+        ({"seeds": True}, "seeds must have the type .* got True"),
+        ({"threshold": "1e-3"}, "threshold must .* got '1e-3' .*write 1.0e-3"),
+        ({"values": [1.0, "2"]}, "values must .* got"),
+        ({"values": 1.0}, "values must .* got 1.0"),
+        ({"label": 1}, "label must .* got 1"),
+    ],
+)
+def test_bad_parameters_are_named(change: dict, words: str, project: Project) -> None:
+    project.profile("default", {"nb-01-tiny": SECTION | change})
+    with pytest.raises(ValueError, match=f"profiles/default.yaml, nb-01-tiny: .*{words}"):
+        notebooks.parameters(project.root, "01-tiny", "default")
+
+
+def test_incomplete_profiles_are_named(project: Project) -> None:
+    project.profile("default", {"nb-01-tiny": {"seeds": 2}})
+    with pytest.raises(ValueError, match="missing values, threshold, label"):
+        notebooks.parameters(project.root, "01-tiny", "default")
+    with pytest.raises(ValueError, match="no section 'nb-02-small'"):
+        notebooks.parameters(project.root, "02-small", "default")
+    project.profile("default", {"nb-01-tinny": SECTION})
+    with pytest.raises(ValueError, match="'nb-01-tinny' is no notebook's section; did you mean 'nb-01-tiny'"):
+        notebooks.parameters(project.root, "01-tiny", "default")
+    project.write("profiles/default.yaml", "a: [1")
+    with pytest.raises(ValueError, match="is not YAML"):
+        notebooks.parameters(project.root, "01-tiny", "default")
+    project.profile("default", ["01-tiny"])
+    with pytest.raises(ValueError, match="must map each notebook"):
+        notebooks.parameters(project.root, "01-tiny", "default")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("01-tiny", "--profile", "papre"), "profile 'papre' does not exist; there are default, smoke"),
+        (("01-tinny",), "notebook '01-tinny' does not exist; there are 01-tiny, 02-small"),
+        (
+            ("01-tiny", "--profile", "smoke", "--output", "results/01-tiny"),
+            "'smoke' .* never writes to results/",
+        ),
+        (("01-tiny", "--output", "params.yaml/x"), "Not a directory: .*params.yaml"),
+    ],
+)
+def test_a_bad_run_is_refused_in_one_line(
+    arguments: tuple[str, ...],
+    words: str,
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(commands, "ROOT", project.root)
+    monkeypatch.chdir(project.root)
+    before = sorted(project.root.rglob("*"))
+    assert commands.main(["run", *arguments]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert re.search(f"^error: .*{words}", said)
+    assert sorted(project.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "target"),
+    [
+        ((), "results/01-tiny"),
+        (("--profile", "default"), "results/01-tiny"),
+        (("--profile", "smoke"), "scratch/smoke/01-tiny"),
+        (("--profile", "smoke", "--output", "here"), "here"),
+    ],
+)
+def test_where_results_go(
+    arguments: tuple[str, ...], target: str, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(commands, "ROOT", project.root)
+    monkeypatch.setattr(notebooks, "run", lambda *call: seen.append(call[-1]))
+    assert commands.main(["run", "01-tiny", *arguments]) == 0
+    assert seen == [Path(target) if target == "here" else project.root / target]
+
+
+@pytest.mark.parametrize("source", ["a = b = 1", "a: int = 1", "a = f()", "print(1)"])
+def test_parameters_cells_hold_literals_only(source: str, project: Project) -> None:
+    project.notebook("01-tiny", parameters=f"{PARAMETERS}\n{source}")
+    with pytest.raises(ValueError, match="may hold `name = literal` only, not"):
+        notebooks.parameters(project.root, "01-tiny", "default")
+
+
+def fake_execution(monkeypatch: pytest.MonkeyPatch, committed: Project, spoil) -> None:
+    """Instead of executing, copy an executed notebook's files, then spoil them."""
+
+    def execute(root: Path, name: str, source: Path, partial: Path, given: dict) -> nbformat.NotebookNode:
+        shutil.copytree(committed.root / "results" / name, partial.parent, dirs_exist_ok=True)
+        (partial.parent / "machine.json").unlink()
+        spoil(partial.parent)
+        return nbformat.read(partial, as_version=4)
+
+    monkeypatch.setattr(notebooks, "_execute", execute)
+    for name in ("CCLIB_OUTPUT", "IPYTHONDIR", "PYTHONHASHSEED", "JUPYTER_PREFER_ENV_PATH"):
+        monkeypatch.setenv(name, "")  # So that what the runner sets is undone.
+
+
+def spoil_rows(partial: Path) -> None:
+    text = (partial / "metrics.json").read_text()
+    (partial / "metrics.json").write_text(text.replace("01-tiny", "02-small"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda partial: (partial / "metrics.json").unlink(), "did not write metrics.json"),
+        (lambda partial: (partial / "figures/tiny.svg").unlink(), "did not write a file in figures"),
+        (lambda partial: (partial / "stray.txt").touch(), "wrote stray.txt"),
+        (lambda partial: (partial / "metrics.json").write_text("{}"), "holds no claims row"),
+        (spoil_rows, "names the notebook '02-small'"),
+    ],
+)
+def test_results_that_break_the_rules_replace_nothing(
+    spoil, words: str, project: Project, committed: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_execution(monkeypatch, committed, spoil)
+    target = project.root / "results/01-tiny"
+    project.write("results/01-tiny/metrics.json", "earlier")
+    with pytest.raises(ValueError, match=words):
+        notebooks.run(project.root, "01-tiny", "default", target)
+    assert project.contents() == {"results/01-tiny/metrics.json": b"earlier"}
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_half_written(
+    project: Project,
+    committed: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    fake_execution(monkeypatch, committed, lambda partial: None)
+    monkeypatch.setattr(commands, "ROOT", project.root)
+    monkeypatch.setattr(nbformat, "write", full)
+    assert commands.main(["run", "01-tiny"]) == 1
+    said = f"error: [Errno 28] No space left on device: '{project.root / 'results/01-tiny'}'\n"
+    assert capsys.readouterr().err == said
+    assert not (project.root / "results/01-tiny").exists()
+
+
+def test_new_results_replace_old_ones(project: Project, committed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_execution(monkeypatch, committed, lambda partial: None)
+    project.write("results/01-tiny/figures/old.svg", "old")
+    project.write("results/01-tiny/.partial/left-by-a-kill", "")
+    notebooks.run(project.root, "01-tiny", "default", project.root / "results/01-tiny")
+    found = {path: data for path, data in committed.contents().items() if "/01-tiny/" in path}
+    assert project.contents() == found
+
+
+def stream(name: str, text: str) -> nbformat.NotebookNode:
+    return nbformat.v4.new_output("stream", name=name, text=text)
+
+
+def notebook_with(*outputs: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("f()", outputs=list(outputs))])
+
+
+def test_clean_joins_streams_and_drops_progress_bars() -> None:
+    outputs = (
+        stream("stdout", "a"),
+        stream("stdout", "b\n"),
+        stream("stderr", "\r 10 %"),
+        stream("stderr", "\r100 %\n\r     \rwarning: w"),
+        stream("stderr", "hat\nfor the terminal\r\n"),
+        stream("stdout", "c"),
+        stream("stderr", "\r50 %\r      \r   "),
+        stream("stdout", "c"),
+    )
+    [cell] = notebooks.clean(notebook_with(*outputs)).cells
+    assert [(output.name, output.text) for output in cell.outputs] == [
+        ("stdout", "ab\n"),
+        ("stderr", "warning: what\n"),
+        ("stdout", "cc"),
+    ]
+    [cell] = notebooks.clean(notebook_with(stream("stderr", "\r1/2\r2/2\n"))).cells
+    assert cell.outputs == []
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        stream("stdout", "<object object at 0x7f3a5c0b1d90>"),
+        stream("stderr", "/x/ipykernel_123/45.py:1: UserWarning"),
+        nbformat.v4.new_output("execute_result", {"text/plain": "<f at 0x7f3a5c0b1d90>"}),
+    ],
+)
+def test_clean_refuses_what_differs_from_run_to_run(output: nbformat.NotebookNode) -> None:
+    with pytest.raises(ValueError, match=r"cell 1 prints .* differs from run to run"):
+        notebooks.clean(notebook_with(output))
+
+
+def test_readme_sections_come_from_the_results(clone: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "ROOT", clone.root)
+    monkeypatch.setattr(commands, "CLAIMS", clone.root / "results/claims.json")
+    readme = clone.root / "README.md"
+    sections = "".join(f"<!-- {name}:begin -->old<!-- {name}:end -->\n" for name in ("overview", "claims", "machine"))
+    readme.write_text(f"# Tiny\n{sections}The end.\n")
+    assert commands.main(["readme", "--check"]) == 1
+    assert "old" in readme.read_text()
+    assert commands.main(["readme"]) == 0
+    text = readme.read_text()
+    assert text.startswith("# Tiny\n<!-- overview:begin -->\n\n| claim |")
+    assert text.endswith("<!-- machine:end -->\nThe end.\n")
+    row = "| C1 | Tiny things double. | double of tiny | 4.0 [-1.0, 9.0] px | 3 | single: 2 px | ≥ 0.5 px |"
+    assert f"{row} **inconclusive** | [01-tiny](results/01-tiny/notebook.ipynb) |" in text
+    assert "seconds per epoch: 0.25" in text
+    assert commands.main(["readme", "--check"]) == 0
+
+
+def test_readme_without_markers_is_named() -> None:
+    with pytest.raises(ValueError, match="needs the markers <!-- claims:begin --> and <!-- claims:end -->"):
+        tables.replace_section("<!-- claims:end --><!-- claims:begin -->", "claims", "")
+
+
+def test_comparison_shows_changes(committed: Project) -> None:
+    old, other = json.loads((committed.root / "results/claims.json").read_text())
+    new = old | {"verdict": "reproduced", "low": 1.0, "high": 7.0}
+    lines = tables.comparison([old], [new, other]).splitlines()
+    quantity = ["double", "of", "tiny"]
+    assert lines[1].split()[-9:] == ["7.0]", "px", "reproduced", "NO,", "was", "inconclusive", *quantity]
+    assert lines[2].split()[-4:] == ["new", *quantity]
+    assert tables.comparison([old], []).splitlines()[1].split()[-4:] == ["gone", *quantity]
+
+
+def test_the_commit_is_recorded_with_a_mark_if_sources_differ(tmp_path: Path) -> None:
+    assert machine.commit(tmp_path) == "unknown"
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run([*git, *command], check=True)
+    clean = machine.commit(tmp_path)
+    assert re.fullmatch("[0-9a-f]{12}", clean)
+    (tmp_path / "results").write_text("not a source")
+    assert machine.commit(tmp_path) == clean
+    (tmp_path / "notebooks").write_text("a source")
+    assert machine.commit(tmp_path) == clean + "+"

@@ -1,0 +1,223 @@
+"""The run cache: what is found again, what is not, and that no kill and no damage alters a result."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import joblib
+import pytest
+import torch
+from joblib.externals.loky import get_reusable_executor
+
+from cclib.models.classifier import ClassifierConfig
+from companion.tasks.classification import Classification
+from companion.train import runs, training
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_runs import make_run
+from companion.train import runs
+runs.run_all([make_run(epochs=4, train_size=3000)], jobs=1)
+"""
+
+
+def make_run(epochs: int = 1, train_size: int = 200, seed: int = 0, label: str = "a run") -> runs.Run:
+    model = ClassifierConfig("cc", sizes=(28, 7), channels=(4,))
+    task = Classification(model, train_size=train_size, test_size=100)
+    return runs.Run(task, training.Training(epochs, 50, 0.01), seed, label)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CCLIB_CACHE", str(tmp_path))
+    get_reusable_executor().shutdown()  # worker processes keep the environment in which they started
+    return tmp_path
+
+
+def without_seconds(result: runs.Result) -> list[dict[str, float]]:
+    return [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in result.history]
+
+
+def test_a_run_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    (first,) = runs.run_all([make_run()], jobs=1)
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(runs, "compute", forbidden)
+    again, same = runs.run_all([make_run(label="another label"), make_run()])
+    assert first.test == again.test == same.test
+    assert first.history == again.history
+
+
+def test_what_alters_a_result_alters_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run()
+    others = [
+        make_run(seed=1),
+        make_run(epochs=2),
+        make_run(train_size=100),
+        replace(run, training=replace(run.training, learning_rate=0.02)),
+        replace(run, task=replace(run.task, model=ClassifierConfig("conv", sizes=(28, 14), channels=(4,)))),
+    ]
+    assert len({run.key, *(other.key for other in others)}) == len(others) + 1
+    assert make_run(label="renamed").key == run.key
+    key = run.key
+    monkeypatch.setattr(runs, "code", lambda task: {"companion.train.training": "other code"})
+    assert make_run().key != key
+    monkeypatch.undo()
+    monkeypatch.setattr(Classification, "data_fingerprint", lambda self: "other data")
+    assert make_run().key != key
+
+
+def test_the_code_behind_a_run_is_known() -> None:
+    modules = runs.code(Classification)
+    for name in (
+        "geometry",
+        "filters.learned",
+        "functional.implementations",
+        "layers",
+        "models.classifier",
+        "tasks",
+        "training",
+    ):
+        assert f"cclib.{name}" in modules
+    assert not {"cclib.figures", "cclib.models.downscaler", "companion.tasks.downscaling"} & set(modules)
+
+
+def test_processes_give_the_same_bits_as_one() -> None:
+    several = [make_run(seed=seed, label=f"seed {seed}") for seed in range(3)]
+    parallel = runs.run_all(several, jobs=2)
+    for run, result in zip(several, parallel, strict=True):
+        for file in run.folder.iterdir():
+            file.unlink()
+        runs.compute(run, os.getpid())
+        alone = runs.load(run)
+        assert alone is not None
+        assert alone.test == result.test
+        assert without_seconds(alone) == without_seconds(result)
+
+
+def test_the_model_comes_back_with_its_weights() -> None:
+    (result,) = runs.run_all([make_run()], jobs=1)
+    model = result.model()
+    assert not model.training
+    assert result.run.task.test(model) == result.test
+    threads = torch.get_num_threads()
+    runs.compute(make_run(seed=5), os.getpid())
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("file", ["result.json", "weights.safetensors"])
+@pytest.mark.parametrize("damage", ["truncate", "alter", "remove"])
+def test_a_damaged_entry_is_said_and_computed_again(file: str, damage: str, capsys: pytest.CaptureFixture) -> None:
+    run = make_run(label="the damaged one")
+    (before,) = runs.run_all([run], jobs=1)
+    path = run.folder / file
+    content = path.read_bytes()
+    if damage == "remove":
+        path.unlink()
+    else:
+        place = content.rfind(b"0") if file == "result.json" else len(content) - 3
+        changed = content[:place] if damage == "truncate" else content[:place] + b"7" + content[place + 1 :]
+        path.write_bytes(changed)
+    capsys.readouterr()
+    (after,) = runs.run_all([run], jobs=1)
+    not_there_yet = (file, damage) == ("result.json", "remove")
+    assert ("(the damaged one) is damaged" in capsys.readouterr().err) != not_there_yet
+    assert after.test == before.test
+    assert without_seconds(after) == without_seconds(before)
+
+
+def test_nothing_is_left_of_the_way_there() -> None:
+    run = make_run()
+    run.folder.mkdir(parents=True)
+    (run.folder / ".checkpoint.0123.partial").write_bytes(b"left by a kill")
+    (run.folder / runs.EPOCHS_DONE).write_bytes(b"")
+    runs.run_all([run], jobs=1)
+    assert {path.name for path in run.folder.iterdir()} == {"result.json", "weights.safetensors", runs.EPOCHS_DONE}
+    assert json.loads((run.folder / "result.json").read_text())["result"]["test"]["accuracy"] >= 0
+
+
+def test_a_full_disk_is_said_and_leaves_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    run = make_run()
+    monkeypatch.setattr(training, "atomic_write", full)
+    with pytest.raises(OSError, match="No space left"):
+        runs.run_all([run], jobs=1)
+    assert runs.load(run) is None
+
+
+def test_killed_at_any_moment_it_ends_in_the_same_bits(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """kill -9 at several moments of several epochs; then the run goes on and equals one that was never stopped."""
+    straight = tmp_path_factory.mktemp("straight")
+    command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent)]
+    root = Path(__file__).parent.parent
+
+    def start(folder: Path) -> subprocess.Popen:
+        environment = {**os.environ, "CCLIB_CACHE": str(folder)}
+        return subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.DEVNULL)
+
+    assert start(straight).wait() == 0
+    run = make_run(epochs=4, train_size=3000)
+    reached = []
+    for epochs, pause in ((0, 0.3), (1, 0.0), (2, 0.1)):
+        process = start(cache)
+        while not (runs.epochs_done(run) >= epochs or process.poll() is not None):
+            time.sleep(0.002)
+        time.sleep(pause)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        reached.append(runs.epochs_done(run))
+        assert runs.load(run) is None or reached[-1] == 4
+    assert reached[0] < 4
+    assert start(cache).wait() == 0
+    resumed = runs.load(run)
+    os.environ["CCLIB_CACHE"] = str(straight)  # the fixture puts it back
+    uninterrupted = runs.load(run)
+    assert resumed is not None
+    assert uninterrupted is not None
+    assert resumed.test == uninterrupted.test
+    assert without_seconds(resumed) == without_seconds(uninterrupted)
+    weights = [folder / "runs" / run.key / "weights.safetensors" for folder in (cache, straight)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_measures_come_in_the_order_of_the_results() -> None:
+    results = runs.run_all([make_run(seed=seed) for seed in range(3)], jobs=2)
+
+    def measure(result: runs.Result) -> tuple[int, float, int, bool]:
+        accuracy = result.run.task.test(result.model())["accuracy"]
+        return result.run.seed, accuracy, torch.get_num_threads(), torch.is_grad_enabled()
+
+    expected = [(seed, result.test["accuracy"], 1, False) for seed, result in enumerate(results)]
+    assert runs.each(measure, results, jobs=2) == expected
+
+
+def test_joblib_says_how_many_processes() -> None:
+    assert runs.default_jobs() == joblib.cpu_count()
+    with joblib.parallel_config(backend="loky", n_jobs=7):
+        assert runs.default_jobs() == 7
+
+
+def test_a_missing_gpu_is_said_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    run = make_run()
+    with pytest.raises(ValueError, match="device is 'cuda', but torch finds no CUDA device"):
+        runs.run_all([replace(run, training=replace(run.training, device="cuda"))])
+    assert not run.folder.parent.exists()
+
+
+def test_processes_on_a_gpu_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 64)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert runs.default_jobs({"cpu"}) == 64
+    assert runs.default_jobs({"cuda"}) == 2 * runs.JOBS_PER_GPU
