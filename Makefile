@@ -6,7 +6,7 @@ IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 RUN = $(IN_VENV) .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test paper bench format readme lab lock clean
+.PHONY: help repro test paper bench format readme docs lab lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,9 @@ format: .venv/.installed  ## format the code and strip the source notebooks of o
 
 readme: .venv/.installed  ## regenerate the generated parts of README.md
 	$(RUN) companion readme
+
+docs: .venv/.installed  ## regenerate the API pages in docs/api from the docstrings
+	$(IN_VENV) python docs/generate.py
 
 lab: .venv/.installed  ## open JupyterLab on the playground, beside the other notebooks
 	$(RUN) jupyter lab notebooks/00-playground.ipynb

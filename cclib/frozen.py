@@ -1,8 +1,13 @@
-"""A continuous convolution at one geometry as a plain convolution, for deployment: torch.export, ONNX, other tools."""
+"""Continuous convolutions at one geometry as plain ones, a layer's or a network's, for deployment: torch.export, ONNX.
+
+What is frozen and exported has static image sizes, since the number of phases, and with it the number of weights,
+follows from the size; the batch size can be dynamic. For several image sizes freeze a network once for each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from cclib.filters import Filter
+from cclib.arguments import Scale, Size, Start
 from cclib.functional.sampling import Axes, grid_of, padding_index, sample
 from cclib.geometry import Taps
+from cclib.layers import CCConv2d
+
+__all__ = ["FrozenConv2d", "freeze"]
+
+# Freezing warns where it leaves more than this times the numbers, and more than so many.
+GROWTH, NUMBERS = 100, 1_000_000
 
 
 class FrozenConv2d(nn.Module):
@@ -30,21 +41,13 @@ class FrozenConv2d(nn.Module):
     rows: Tensor  # of the image and the zeros after it, in the order in which they are copied
     columns: Tensor
 
-    def __init__(
-        self,
-        filter: Filter,
-        bias: Tensor | None,
-        axes: Axes,
-        groups: int,
-        padding_mode: str,
-        stretch: bool,
-        resolve: Callable[[int, int, Any, Any, Any], Axes],
-    ) -> None:
-        """``resolve`` gives the axes that the layer has for (height, width, scale, size, start)."""
+    def __init__(self, layer: CCConv2d, axes: Axes) -> None:
+        """``layer`` where its outputs fall on ``axes``."""
         super().__init__()
-        self.axes, self.resolve = axes, resolve
+        self.axes, self.resolve = axes, layer.resolve
+        filter, bias, groups, stretch = layer.filter, layer.bias, layer.groups, layer.stretch
         grid = grid_of(axes, filter, stretch)
-        self.reads = vertical, horizontal = reads_of(grid[0], padding_mode), reads_of(grid[1], padding_mode)
+        self.reads = vertical, horizontal = reads_of(grid[0], layer.padding_mode), reads_of(grid[1], layer.padding_mode)
         like = filter.coefficients() if bias is None else bias
         with torch.no_grad():
             weights = F.pad(sample(filter, filter, grid, stretch, like).to(like), (0, 0, 0, 0, 0, 1, 0, 1))
@@ -71,7 +74,9 @@ class FrozenConv2d(nn.Module):
             if bias is not None and self.convolution.bias is not None:
                 self.convolution.bias.copy_(bias.repeat(phases))
 
-    def forward(self, x: Tensor, *, scale: Any = None, size: Any = None, start: Any = None) -> Tensor:
+    def forward(
+        self, x: Tensor, *, scale: Scale | None = None, size: Size | None = None, start: Start | None = None
+    ) -> Tensor:
         """(batch, in_channels, *input_size) -> (batch, out_channels, *size), also unbatched.
 
         A geometry may be given, as to the layer that was frozen; it must be the one that it was frozen at.
@@ -89,13 +94,14 @@ class FrozenConv2d(nn.Module):
                 f"the layer was frozen at another geometry than scale={scale!r}, size={size!r}, start={start!r}"
             )
         if x.ndim == 3:
-            return self(x.unsqueeze(0)).squeeze(0)
+            return self.forward(x.unsqueeze(0)).squeeze(0)
         vertical, horizontal = self.reads
         if vertical.pad is not None and horizontal.pad is not None:
-            return self.convolution(F.pad(x, (*horizontal.pad, *vertical.pad)))
+            plain: Tensor = self.convolution(F.pad(x, (*horizontal.pad, *vertical.pad)))
+            return plain
         x = F.pad(x, (0, 1, 0, 1)).index_select(2, self.rows).index_select(3, self.columns)
         x = x.unflatten(3, (horizontal.phases, -1)).unflatten(2, (vertical.phases, -1))
-        y = self.convolution(x.permute(0, 2, 4, 1, 3, 5).flatten(1, 3))  # (batch, phases * out, lines, columns)
+        y: Tensor = self.convolution(x.permute(0, 2, 4, 1, 3, 5).flatten(1, 3))  # (batch, phases * out, lines, columns)
         y = y.unflatten(1, (vertical.phases, horizontal.phases, -1)).permute(0, 3, 4, 1, 5, 2)
         return y.flatten(4, 5).flatten(2, 3)[:, :, : self.axes[0].n_out, : self.axes[1].n_out]
 
@@ -106,15 +112,16 @@ class AxisReads:
 
     phases: int
     stride: int
-    slots: tuple[tuple[int, ...], ...]  # for every phase and tap its place among the offsets, the last for no tap
+    slots: tuple[tuple[int, ...], ...]  # for every phase and tap the index of its offset, the last for no tap
     index: tuple[int, ...]  # of the image; n_in is a row of zeros
     pad: tuple[int, int] | None  # before and after, where that does the same
 
 
 def reads_of(taps: Taps, padding_mode: str) -> AxisReads:
+    """What the convolution has to read, so that every output of every phase gets its taps."""
     n = taps.axis.n_in
     most = max(taps.most, 1)  # a filter narrower than a pixel may fall between the taps everywhere
-    slots = tuple((*places, *[len(taps.offsets)] * (most - len(places))) for places in taps.slots)
+    slots = tuple((*own, *[len(taps.offsets)] * (most - len(own))) for own in taps.slots)
     if len(taps.phases) == 1 and taps.most:
         low, high = taps.reach
         index = padding_index(range(low, high + 1), n, padding_mode)
@@ -122,12 +129,70 @@ def reads_of(taps: Taps, padding_mode: str) -> AxisReads:
         return AxisReads(1, taps.advance, slots, tuple(i % (n + 1) for i in index), pad)
     count = taps.phases[0].count
     read: list[int] = []
-    there: list[bool] = []
+    is_tap: list[bool] = []
     for phase in taps.phases:
         for turn in range(count):
             first = phase.first + turn * taps.advance
             read += range(first, first + most)
-            there += [turn < phase.count and tap < len(phase.offsets) for tap in range(most)]
-    source = iter(padding_index([place for place, used in zip(read, there, strict=True) if used], n, padding_mode))
-    index = [next(source) % (n + 1) if used else n for used in there]
+            is_tap += [turn < phase.count and tap < len(phase.offsets) for tap in range(most)]
+    source = iter(padding_index([i for i, used in zip(read, is_tap, strict=True) if used], n, padding_mode))
+    index = [next(source) % (n + 1) if used else n for used in is_tap]
     return AxisReads(len(taps.phases), most, slots, tuple(index), None)
+
+
+def freeze(network: nn.Module, *inputs: object) -> nn.Module:
+    """A copy of a network, for evaluation, in which every ``CCConv2d`` is frozen (``CCConv2d.freeze``).
+
+    Each layer is frozen at the input size and geometry with which ``inputs`` reach it, so the copy takes inputs of
+    these sizes only, of any batch size. It holds plain layers and can go to torch.export and ONNX.
+
+    Args:
+        network: any module that contains ``CCConv2d`` layers, or is one.
+        inputs: what to call it with.
+
+    Raises:
+        ValueError: a layer is not reached, or is reached with two geometries.
+
+    Warns:
+        UserWarning: the copy holds more than 100 times the numbers of the network, and more than a million. Sizes
+            whose ratio is one of small integers (24 to 36, not 24 to 37) have few phases and so few weights.
+    """
+    copied = copy.deepcopy(network).eval()
+    names = {module: name for name, module in copied.named_modules() if isinstance(module, CCConv2d)}
+    reached: dict[CCConv2d, Axes] = {}
+
+    def note(layer: nn.Module, arguments: tuple[Tensor, ...], call: dict[str, Any]) -> None:
+        assert isinstance(layer, CCConv2d)
+        x = arguments[0] if arguments else call["x"]
+        height, width = x.shape[-2:]
+        axes = layer.resolve(height, width, call.get("scale"), call.get("size"), call.get("start"))
+        if reached.setdefault(layer, axes) != axes:
+            raise ValueError(f"layer {names[layer]!r} is reached with two geometries: {reached[layer]} and {axes}")
+
+    hooks = [layer.register_forward_pre_hook(note, with_kwargs=True) for layer in names]
+    with torch.no_grad():
+        copied(*inputs)
+    for hook in hooks:
+        hook.remove()
+    for layer, name in names.items():
+        if layer not in reached:
+            raise ValueError(f"layer {name!r} is not reached by these inputs, so it has no geometry to be frozen at")
+    frozen = {layer: FrozenConv2d(layer, reached[layer]).eval() for layer in names}
+    for parent in list(copied.modules()):
+        for name, child in list(parent._modules.items()):  # a layer that is used twice is a child twice
+            if isinstance(child, CCConv2d):
+                setattr(parent, name, frozen[child])
+    result = frozen[copied] if isinstance(copied, CCConv2d) else copied
+    warn_of_growth(network, result)
+    return result
+
+
+def warn_of_growth(before: nn.Module, after: nn.Module) -> None:
+    """Warn where freezing leaves very many more numbers."""
+    counts = [sum(parameter.numel() for parameter in module.parameters()) for module in (before, after)]
+    if counts[1] > max(GROWTH * counts[0], NUMBERS):
+        warnings.warn(
+            f"freezing turned {counts[0]:,} parameters into {counts[1]:,} numbers, one set of weights for each pair of "
+            "phases; sizes whose ratio is one of small integers have fewer phases",
+            stacklevel=3,
+        )

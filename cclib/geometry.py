@@ -8,48 +8,14 @@ falls on a pixel centre would be inside for one output and outside for the next.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import pairwise
-from numbers import Integral, Rational, Real
-from typing import Any
 
-# A float is read as the simplest fraction with a denominator up to this that rounds to the same float: 0.9 means 9/10
-# and 2/3 means 2/3. Other floats (1 / sqrt(2)) are taken as the exact binary number that they are.
-LARGEST_DENOMINATOR = 10_000
+from cclib.arguments import Array, Number, as_fraction, as_scale, as_size
 
-
-def as_fraction(value: Any, name: str) -> Fraction:
-    """The exact rational number meant by ``value`` (int, float or ``Fraction``); ``name`` is used in errors."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if isinstance(value, Rational):
-        return Fraction(int(value.numerator), int(value.denominator))  # a numpy integer would stay of fixed width
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{name} must be finite, got {value!r}")
-    exact = Fraction(number)
-    simple = exact.limit_denominator(LARGEST_DENOMINATOR)
-    return simple if float(simple) == number else exact
-
-
-def as_pair(value: Any, name: str) -> tuple[Any, Any]:
-    """``value`` for both axes, or its two items (vertical, horizontal)."""
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        if len(value) != 2:
-            raise ValueError(f"{name} must be a number or a pair (height, width), got {value!r}")
-        return value[0], value[1]
-    return value, value
-
-
-def as_size(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value!r}")
-    return int(value)
+__all__ = ["Axis", "Phase", "Run", "Runs", "Taps", "Window", "input_runs", "output_runs", "taps_of"]
 
 
 @dataclass(frozen=True)
@@ -63,32 +29,43 @@ class Axis:
     step: Fraction
 
     @classmethod
-    def resize(cls, n_in: int, scale: Any = None, size: Any = None, start: Any = None) -> Axis:
+    def resize(
+        cls,
+        n_in: int,
+        scale: Number | None = None,
+        size: int | Array | None = None,
+        start: Number | None = None,
+    ) -> Axis:
         """The axis that a resize asks for.
 
         Only ``scale`` (output size over input size): ``n_out = ceil(n_in * scale)``. Only ``size``: ``scale = size /
         n_in``. Both are taken as given; neither means scale 1. ``start`` is the position of output 0 in input pixels;
         by default the centres of the two grids coincide.
+
+        Raises:
+            TypeError, ValueError: an argument is no number, not finite, or not greater than 0.
         """
         n_in = as_size(n_in, "input size")
-        if scale is not None:
-            scale = as_fraction(scale, "scale")
-            if scale <= 0:
-                raise ValueError(f"scale must be greater than 0, got {float(scale)!r}")
+        given = None if scale is None else as_scale(scale, "scale")
         if size is None:
-            scale = Fraction(1) if scale is None else scale
-            n_out = math.ceil(n_in * scale)
+            ratio = Fraction(1) if given is None else given
+            n_out = math.ceil(n_in * ratio)
         else:
             n_out = as_size(size, "size")
-            scale = Fraction(n_out, n_in) if scale is None else scale
-        step = 1 / scale
-        if start is None:
-            start = (n_in - 1 - (n_out - 1) * step) / 2
-        return cls(n_in, n_out, as_fraction(start, "start"), step)
+            ratio = Fraction(n_out, n_in) if given is None else given
+        step = 1 / ratio
+        centred = (n_in - 1 - (n_out - 1) * step) / 2
+        return cls(n_in, n_out, centred if start is None else as_fraction(start, "start"), step)
 
     @classmethod
     def conv(cls, n_in: int, kernel_size: int, stride: int, padding: tuple[int, int]) -> Axis:
-        """The axis of ``Conv2d`` with dilation 1; ``padding`` is (before, after)."""
+        """The axis of ``Conv2d``; ``padding`` is (before, after).
+
+        ``kernel_size`` counts the pixels from the first tap to the last, those that a dilation skips too.
+
+        Raises:
+            ValueError: no output is left.
+        """
         n_out = (n_in + sum(padding) - kernel_size) // stride + 1
         if n_out < 1:
             raise ValueError(f"input size {n_in} with padding {padding} is smaller than kernel_size {kernel_size}")
@@ -96,7 +73,11 @@ class Axis:
 
     @classmethod
     def conv_transpose(cls, n_in: int, kernel_size: int, stride: int, padding: int, output_padding: int) -> Axis:
-        """The axis of ``ConvTranspose2d`` with dilation 1."""
+        """The axis of ``ConvTranspose2d``; ``kernel_size`` as in ``conv``.
+
+        Raises:
+            ValueError: no output is left.
+        """
         n_out = (n_in - 1) * stride - 2 * padding + kernel_size + output_padding
         if n_out < 1:
             raise ValueError(f"input size {n_in} with padding {padding} leaves no output for kernel_size {kernel_size}")
@@ -108,6 +89,7 @@ class Axis:
 
     @property
     def scale(self) -> Fraction:
+        """Output size over input size, before the output size is rounded."""
         return 1 / self.step
 
     @property
@@ -131,6 +113,7 @@ class Window:
     shrink: Fraction = Fraction(1)
 
     def taps(self, position: Fraction) -> range:
+        """The input pixels, maybe outside the image, that an output at ``position`` reads."""
         reach = self.support / self.shrink / 2
         low, high = position - reach, position + reach
         if self.closed:
@@ -239,19 +222,18 @@ def input_runs(taps: Taps, low: int, size: int) -> Runs:
     """
     periodic = len(taps.phases) < taps.axis.n_out
     period = taps.advance if periodic else max(size, taps.reach[1] - taps.reach[0] + 1)  # or no input repeats
-    found: list[list[tuple[int, int]]] = [[] for _ in range(min(period, size))]  # (output, slot) for each input
+    reads: list[list[tuple[int, int]]] = [[] for _ in range(min(period, size))]  # (output, slot) for each input
     for phase, slots in zip(taps.phases, taps.slots, strict=True):
         for tap, slot in enumerate(slots):
             turns, index = divmod(phase.first - low + tap, period)
-            if index < len(found):
+            if index < len(reads):
                 count = -(-(size - index) // period)  # inputs of this run; turn m of the run is read by output ...
                 first = phase.index - turns * len(taps.phases)  # ... first + m * M, if there is one
                 if turns < count and turns > -phase.count:
-                    found[index].append((first, slot))
+                    reads[index].append((first, slot))
     runs = []
-    for reads in found:
-        reads.sort()
-        runs.append(Run(reads[0][0] if reads else 0, tuple(slot for _, slot in reads)))
+    for outputs in map(sorted, reads):
+        runs.append(Run(outputs[0][0] if outputs else 0, tuple(slot for _, slot in outputs)))
     return Runs(size, len(taps.phases), tuple(runs))
 
 
@@ -259,11 +241,11 @@ def input_runs(taps: Taps, low: int, size: int) -> Runs:
 def taps_of(axis: Axis, window: Window, by_phase: bool = True) -> Taps:
     """The taps of every output of ``axis``; with ``by_phase=False`` each output is a phase of its own."""
     phases = min(axis.period, axis.n_out) if by_phase else axis.n_out
-    found = []
+    read = []
     for index in range(phases):
         position = axis.position(index)
-        read = window.taps(position)
-        offsets = tuple(float(window.shrink * (tap - position)) for tap in read)
-        found.append(Phase(index, len(range(index, axis.n_out, phases)), read.start, offsets))
+        taps = window.taps(position)
+        offsets = tuple(float(window.shrink * (tap - position)) for tap in taps)
+        read.append(Phase(index, len(range(index, axis.n_out, phases)), taps.start, offsets))
     # Where every phase has one output nothing advances, and the numerator may be too large for a tensor.
-    return Taps(axis, tuple(found), advance=axis.step.numerator if phases < axis.n_out else 1)
+    return Taps(axis, tuple(read), advance=axis.step.numerator if phases < axis.n_out else 1)

@@ -1,23 +1,39 @@
-"""CCConv2d: the continuous convolution as a layer, and its conversion from and to the discrete layers of torch."""
+"""CCConv2d: the continuous convolution as a layer."""
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
-from fractions import Fraction
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Never
 
 import torch
 from torch import Tensor, nn
 
-from cclib import filters
-from cclib.filters.base import check_channels
-from cclib.frozen import FrozenConv2d
+from cclib.arguments import Scale, Size, Start, as_fraction, as_pair, as_scale, as_size
+from cclib.filters.base import Filter, check_channels
+from cclib.filters.registry import make
 from cclib.functional import IMPLEMENTATIONS, PADDING_MODES, check_input, convolve
+from cclib.functional.eager import outside_of_graphs
 from cclib.functional.sampling import Axes, resize_axes
-from cclib.geometry import Axis, as_fraction, as_pair, as_size
+from cclib.geometry import Axis
+
+if TYPE_CHECKING:
+    from cclib.frozen import FrozenConv2d
+
+__all__ = ["CCConv2d"]
+
+# Arguments of the discrete layers, and what to write in their place.
+INSTEAD = {
+    "stride": "a stride of t is scale=1/t",
+    "padding": "the output has the size that scale or size ask for, whatever the kernel; padding_mode says what lies "
+    "outside the image, and start, at the call, where output 0 falls",
+    "output_padding": "a transposed layer of stride t is scale=t, and size, at the call, gives any output size",
+    "dilation": "kernel_size is the extent in input pixels; dilation d is kernel_size=d * (k - 1) + 1, with "
+    "filter=MLPFilter(..., features=k * k) for as few weights",
+}
+
+DiscreteAxes = tuple[Callable[[int], Axis], Callable[[int], Axis]]  # of a discrete layer: input size -> axis
 
 
 class CCConv2d(nn.Module):
@@ -34,10 +50,15 @@ class CCConv2d(nn.Module):
         window: multiply the filter by a taper that is zero on the edge of the support. Without effect on a fixed or
             given filter.
         stretch: stretch the filter when down-scaling (anti-aliasing), as in ``cc_conv2d``.
-        implementation: "auto", "reference", "phases", "basis" or "pixels".
+        implementation: "auto", or the name of an implementation as in ``cc_conv2d``.
+        device, dtype: of the parameters, as in ``Conv2d``, also of a given filter's. They are drawn on the default
+            device and then moved, so that a seed gives the same layer everywhere.
 
     Raises:
-        ValueError, TypeError: an argument breaks its rule; the message names it, its value and the rule.
+        ValueError, TypeError: an argument breaks its rule; the message names it, its value and the rule. For
+            ``stride``, ``padding``, ``output_padding`` and ``dilation`` it says what to write in their place.
+
+    Source: Shocher et al., From Discrete to Continuous Convolution Layers, arXiv 2006.11120.
 
     Example:
         >>> layer = CCConv2d(16, 32, kernel_size=4, scale=3/4)
@@ -51,30 +72,36 @@ class CCConv2d(nn.Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Any,
+        kernel_size: Scale,
         *,
-        scale: Any = 1,
+        scale: Scale = 1,
         bias: bool = True,
         groups: int = 1,
         padding_mode: str = "zeros",
-        filter: str | filters.Filter = "siren",
+        filter: str | Filter = "siren",
         window: bool = True,
         stretch: bool = False,
         implementation: str = "auto",
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+        **unsupported: Never,
     ) -> None:
         super().__init__()
+        for name in unsupported:
+            if name not in INSTEAD:
+                raise TypeError(f"CCConv2d has no argument {name!r}")
+            instead = f"{INSTEAD[name]}. CCConv2d.from_conv keeps a discrete layer as it is"
+            raise TypeError(f"{name} is an argument of discrete layers: {instead}")
         check_channels(in_channels, out_channels, groups)
-        for side in as_pair(scale, "scale"):
-            if as_fraction(side, "scale") <= 0:
-                raise ValueError(f"scale must be greater than 0, got {side!r}")
+        self.scale = scale
         if padding_mode not in PADDING_MODES:
             raise ValueError(f"padding_mode must be one of {', '.join(PADDING_MODES)}, got {padding_mode!r}")
         if implementation not in ("auto", *IMPLEMENTATIONS):
             names = ", ".join(("auto", *IMPLEMENTATIONS))
             raise ValueError(f"implementation must be one of {names}, got {implementation!r}")
-        given = isinstance(filter, filters.Filter)
+        given = isinstance(filter, Filter)
         if isinstance(filter, str):
-            filter = filters.make(filter, in_channels, out_channels, kernel_size, groups=groups, window=window)
+            filter = make(filter, in_channels, out_channels, kernel_size, groups=groups, window=window)
         elif not given:
             raise TypeError(f"filter must be a name or a cclib.filters.Filter, got {type(filter).__name__}")
         matrix = tuple(filter.coefficients().shape[1:])
@@ -88,22 +115,47 @@ class CCConv2d(nn.Module):
         ):
             raise ValueError(f"kernel_size must be the filter's support {show(filter.support)}, got {kernel_size!r}")
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, filter.support
-        self.scale, self.groups, self.padding_mode, self.stretch = scale, groups, padding_mode, stretch
+        self.groups, self.padding_mode, self.stretch = groups, padding_mode, stretch
         self.implementation = implementation
         self.filter = filter
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
-        self.discrete_axes: tuple[Callable[[int], Axis], ...] | None = None  # input size -> axis, of a converted layer
         if self.bias is not None:
             bound = 1 / math.sqrt(self.in_channels // groups * math.prod(map(float, filter.support)))
             nn.init.uniform_(self.bias, -bound, bound)
+        if device is not None or dtype is not None:
+            self.to(device=device, dtype=dtype)
 
-    @torch.compiler.disable  # as cc_conv2d
-    def forward(self, x: Tensor, *, scale: Any = None, size: Any = None, start: Any = None) -> Tensor:
-        """(batch, in_channels, height, width) -> (batch, out_channels, *size).
+    @property
+    def scale(self) -> Scale:
+        """Output size over input size where the call does not say otherwise; can be set.
+
+        A layer made by ``from_conv`` leaves the discrete layer's geometry when it is set.
+        """
+        return self._scale
+
+    @scale.setter
+    def scale(self, scale: Scale) -> None:
+        vertical, horizontal = as_pair(scale, "scale")
+        exact = as_scale(vertical, "scale"), as_scale(horizontal, "scale")
+        in_tensors = hasattr(vertical, "shape") or hasattr(horizontal, "shape")
+        self._scale: Scale = exact if in_tensors else scale
+        self.discrete_axes: DiscreteAxes | None = None
+
+    @outside_of_graphs
+    def forward(
+        self, x: Tensor, *, scale: Scale | None = None, size: Size | None = None, start: Start | None = None
+    ) -> Tensor:
+        """(batch, in_channels, height, width) -> (batch, out_channels, *size), also unbatched.
 
         ``scale``, ``size`` and ``start`` are those of ``cc_conv2d``. Without scale and size the layer's own scale
         holds. A converted layer has the geometry of its discrete layer as long as neither scale nor size is given.
+
+        Raises:
+            ValueError, TypeError: as ``cc_conv2d``.
+            RuntimeError: in torch.export; only frozen layers can be exported.
         """
+        if torch.compiler.is_compiling():  # and yet here: not torch.compile, which calls this outside of its graphs
+            raise RuntimeError("a CCConv2d cannot be exported; export the result of cclib.freeze(network, *inputs)")
         check_input(x, self.filter, self.bias, self.groups, self.padding_mode)
         return convolve(
             x,
@@ -121,48 +173,24 @@ class CCConv2d(nn.Module):
         """A CC layer with the same output as a discrete layer, at the discrete layer's geometry and any input size.
 
         Its filter is a spline through the discrete weights, so it can also be called at any other scale or size.
+        Device, type, training mode and ``requires_grad`` are those of ``conv``, and it loads the state of such layers.
+        ``cclib.convert`` does this to a whole network.
 
         Raises:
             TypeError: ``conv`` is neither ``Conv2d`` nor ``ConvTranspose2d``.
-            ValueError: a dilation other than 1.
+            ValueError: it cannot be converted; the message says why.
         """
-        if not isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
-            raise TypeError(f"conv must be a Conv2d or ConvTranspose2d, got {type(conv).__name__}")
-        if tuple(conv.dilation) != (1, 1):
-            raise ValueError(f"conv must have dilation 1, got {tuple(conv.dilation)}")
-        transposed = isinstance(conv, nn.ConvTranspose2d)
-        spacing = tuple(Fraction(1, stride) if transposed else Fraction(1) for stride in conv.stride)
-        support = tuple(side * gap for side, gap in zip(conv.kernel_size, spacing, strict=True))
-        spline = filters.SplineFilter(
-            conv.in_channels, conv.out_channels, support, groups=conv.groups, spacing=spacing, window=False
-        )
-        weight = conv.weight.detach()
-        if transposed:
-            # (in, out / groups, …) -> (out, in / groups, …); output o reads weight j at offset ((k − 1) / 2 − j) /
-            # stride: flipped
-            weight = weight.unflatten(0, (conv.groups, -1)).transpose(1, 2).flatten(0, 1).flip(-2, -1)
-        layer = cls(
-            conv.in_channels,
-            conv.out_channels,
-            support,
-            scale=tuple(1 / Fraction(stride) if not transposed else Fraction(stride) for stride in conv.stride),
-            bias=conv.bias is not None,
-            groups=conv.groups,
-            padding_mode=conv.padding_mode,
-            filter=spline,
-        ).to(conv.weight)
-        with torch.no_grad():
-            spline.weight.copy_(weight.flatten(2).permute(2, 0, 1))
-            if conv.bias is not None and layer.bias is not None:
-                layer.bias.copy_(conv.bias)
-        layer.discrete_axes = discrete_axes(conv)
-        return layer.train(conv.training)
+        from cclib.conversion import from_conv
 
-    def freeze(self, input_size: Any, *, scale: Any = None, size: Any = None, start: Any = None) -> FrozenConv2d:
-        """The layer as a plain convolution: the same output, at one input size and geometry, with the weights of now.
+        return from_conv(conv, cls)
+
+    def freeze(
+        self, input_size: Size, *, scale: Scale | None = None, size: Size | None = None, start: Start | None = None
+    ) -> FrozenConv2d:
+        """The layer as a plain convolution: the same output, at one input size and geometry, with its present weights.
 
         Each pair of phases has its own weights: few where the scale is a ratio of small integers, as many as output
-        pixels where it is irrational.
+        pixels where it is irrational. ``cclib.freeze`` does this to a whole network.
 
         Args:
             input_size: height and width of the input, an integer or a pair.
@@ -171,23 +199,28 @@ class CCConv2d(nn.Module):
         Raises:
             ValueError, TypeError: an argument breaks its rule; the message names it, its value and the rule.
 
+        Warns:
+            UserWarning: the plain convolution has very many weights; the message says how many.
+
         Example:
             >>> frozen = CCConv2d(16, 32, kernel_size=4, scale=3/4).freeze(28)
             >>> frozen(torch.zeros(8, 16, 28, 28)).shape
             torch.Size([8, 32, 21, 21])
         """
-        height, width = (as_size(side, "input_size") for side in as_pair(input_size, "input_size"))
-        return self.frozen_at(self.resolve(height, width, scale, size, start))
+        from cclib.frozen import FrozenConv2d, warn_of_growth
 
-    def frozen_at(self, axes: Axes) -> FrozenConv2d:
-        return FrozenConv2d(self.filter, self.bias, axes, self.groups, self.padding_mode, self.stretch, self.resolve)
+        height, width = (as_size(side, "input_size") for side in as_pair(input_size, "input_size"))
+        frozen = FrozenConv2d(self, self.resolve(height, width, scale, size, start))
+        warn_of_growth(self, frozen)
+        return frozen
 
     @property
-    def resolve(self) -> Callable[[int, int, Any, Any, Any], Axes]:
+    def resolve(self) -> Callable[[int, int, Scale | None, Size | None, Start | None], Axes]:
         """The function from (height, width, scale, size, start), as given to ``forward``, to where the outputs fall."""
         return partial(axes_of, self.scale, self.discrete_axes)
 
     def extra_repr(self) -> str:
+        """The settings that differ from their defaults, for ``repr``."""
         text = (
             f"{self.in_channels}, {self.out_channels}, kernel_size={show(self.kernel_size)}, scale={show(self.scale)}"
         )
@@ -202,96 +235,29 @@ class CCConv2d(nn.Module):
         return text + ("" if self.bias is not None else ", bias=False")
 
 
-def show(value: Any) -> str:
+def show(value: Scale) -> str:
     """A number or pair of numbers, fractions written as such."""
     first, second = as_pair(value, "value")
     return str(first) if first == second else f"({first}, {second})"
 
 
-def discrete_axes(conv: nn.Conv2d | nn.ConvTranspose2d) -> tuple[Callable[[int], Axis], ...]:
-    """For each axis, the function from input size to the axis of a discrete layer."""
-    if conv.padding == "same":
-        paddings = tuple(((k - 1) // 2, k // 2) for k in conv.kernel_size)
-    elif isinstance(conv.padding, str):  # "valid"
-        paddings = ((0, 0), (0, 0))
-    else:
-        paddings = tuple((p, p) for p in conv.padding)
-    if isinstance(conv, nn.ConvTranspose2d):
-        return tuple(
-            partial(Axis.conv_transpose, kernel_size=k, stride=t, padding=p, output_padding=extra)
-            for k, t, (p, _), extra in zip(conv.kernel_size, conv.stride, paddings, conv.output_padding, strict=True)
-        )
-    return tuple(
-        partial(Axis.conv, kernel_size=k, stride=t, padding=p)
-        for k, t, p in zip(conv.kernel_size, conv.stride, paddings, strict=True)
-    )
-
-
 def axes_of(
-    own_scale: Any,
-    discrete: tuple[Callable[[int], Axis], ...] | None,
+    own_scale: Scale,
+    discrete: DiscreteAxes | None,
     height: int,
     width: int,
-    scale: Any,
-    size: Any,
-    start: Any,
+    scale: Scale | None,
+    size: Size | None,
+    start: Start | None,
 ) -> Axes:
     """The axes of a layer with a scale of its own, or with those of a discrete layer."""
-    if scale is None and size is None:
-        if discrete is not None:
-            return place(discrete, height, width, start)
-        scale = own_scale
-    return resize_axes(height, width, scale, size, start)
-
-
-def place(axes: tuple[Callable[[int], Axis], ...], height: int, width: int, start: Any) -> Axes:
-    """The axes of a converted layer for an input size; a given ``start`` replaces the discrete layer's."""
-    placed = [axis(n) for axis, n in zip(axes, (height, width), strict=True)]
+    if scale is not None or size is not None:
+        return resize_axes(height, width, scale, size, start)
+    if discrete is None:
+        return resize_axes(height, width, own_scale, size, start)
     starts = as_pair(start, "start")
     vertical, horizontal = (
         axis if at is None else Axis(axis.n_in, axis.n_out, as_fraction(at, "start"), axis.step)
-        for axis, at in zip(placed, starts, strict=True)
+        for axis, at in zip((discrete[0](height), discrete[1](width)), starts, strict=True)
     )
     return vertical, horizontal
-
-
-def freeze(network: nn.Module, *inputs: Any) -> nn.Module:
-    """A copy of a network, for evaluation, in which every ``CCConv2d`` is frozen (``CCConv2d.freeze``).
-
-    Each layer is frozen at the input size and geometry with which ``inputs`` reach it, so the copy takes inputs of
-    these sizes only, of any batch size. It holds plain layers and can go to torch.export and ONNX.
-
-    Args:
-        network: any module that contains ``CCConv2d`` layers, or is one.
-        inputs: what to call it with.
-
-    Raises:
-        ValueError: a layer is not reached, or is reached with two geometries.
-    """
-    copied = copy.deepcopy(network).eval()
-    names = {module: name for name, module in copied.named_modules() if isinstance(module, CCConv2d)}
-    reached: dict[CCConv2d, Axes] = {}
-
-    def note(layer: CCConv2d, arguments: tuple[Tensor, ...], call: dict[str, Any]) -> None:
-        x = arguments[0] if arguments else call["x"]
-        geometry = (call.get(name) for name in ("scale", "size", "start"))
-        axes = layer.resolve(int(x.shape[-2]), int(x.shape[-1]), *geometry)
-        if reached.setdefault(layer, axes) != axes:
-            raise ValueError(f"layer {names[layer]!r} is reached with two geometries: {reached[layer]} and {axes}")
-
-    hooks = [layer.register_forward_pre_hook(note, with_kwargs=True) for layer in names]
-    with torch.no_grad():
-        copied(*inputs)
-    for hook in hooks:
-        hook.remove()
-    for layer, name in names.items():
-        if layer not in reached:
-            raise ValueError(f"layer {name!r} is not reached by these inputs, so it has no geometry to be frozen at")
-    frozen = {layer: layer.frozen_at(reached[layer]).eval() for layer in names}
-    if isinstance(copied, CCConv2d):
-        return frozen[copied]
-    for parent in list(copied.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, CCConv2d):
-                setattr(parent, name, frozen[child])
-    return copied

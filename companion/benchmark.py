@@ -30,6 +30,8 @@ from cclib.layers import CCConv2d
 
 METHODS = ("conv", "auto", *IMPLEMENTATIONS, "resize + conv")
 
+WIDEST_STEADY = 1.5  # upper over lower quartile; pairs that vary more say that the machine had other work to do
+
 
 @dataclass(frozen=True)
 class Case:
@@ -140,9 +142,16 @@ class Timing:
         low, _, high = statistics.quantiles(self.ratios, n=4, method="inclusive")
         return low, high
 
-    def __str__(self) -> str:
+    @property
+    def steady(self) -> bool:
+        """Whether the quartiles are so close that the median can be relied on."""
         low, high = self.quartiles
-        return f"{self.ratio:.2f} [{low:.2f}, {high:.2f}]"
+        return high <= WIDEST_STEADY * low
+
+    def __str__(self) -> str:
+        """The median with its quartiles, and a question mark unless they are steady."""
+        low, high = self.quartiles
+        return f"{self.ratio:.2f} [{low:.2f}, {high:.2f}]{'' if self.steady else ' ?'}"
 
 
 def keep_freed_memory() -> None:
@@ -161,9 +170,9 @@ def paired(runs: Sequence[Callable[[], object]], rounds: int, device: str = "cpu
     times: list[list[float]] = [[] for _ in runs]
     for round_number in range(rounds + 2):
         for run, into in zip(runs, times, strict=True):
-            taken = seconds(run, device)
+            elapsed = seconds(run, device)
             if round_number >= 2:
-                into.append(taken)
+                into.append(elapsed)
     first = times[0]
     return [Timing(tuple(each), tuple(t / base for t, base in zip(each, first, strict=True))) for each in times]
 
@@ -223,7 +232,11 @@ def explanation(case: Case, device: str = "cpu") -> Explanation:
 
 
 def table(cases: Sequence[Case] = TABLE, rounds: int = 25, device: str = "cpu") -> Iterator[str]:
-    """The lines of a table: time and memory of the layer beside those of a convolution, on a device."""
+    """The lines of a table: time and memory of the layer beside those of a convolution, on a device.
+
+    Times whose quartiles lie wide apart are marked, and a last line warns of them.
+    """
+    unsteady = 0
     yield (
         "Times: CCConv2d over Conv2d, median [quartiles] of pairs; training is forward and backward, inference forward "
         "alone.\nMemory: at the peak, beyond input and output, in units of input plus output.\n"
@@ -234,11 +247,17 @@ def table(cases: Sequence[Case] = TABLE, rounds: int = 25, device: str = "cpu") 
         conv, cc, reference = (workload(method, case, device) for method in ("conv", "auto", "reference"))
         training = paired((conv.train, cc.train), rounds, device)
         inference = paired((conv.forward, cc.forward), rounds, device)
+        unsteady += (not training[1].steady) + (not inference[1].steady)
         milliseconds = statistics.median(training[0].seconds) * 1e3
         yield (
             f"{case!s:<45}{explanation(case, device).implementation:<9}{milliseconds:>8.1f}"
             f"{training[1]!s:>22}{inference[1]!s:>22}{extra_memory(cc, cc.train, device):>8.1f}"
             f"{extra_memory(cc, cc.forward, device):>6.1f}{extra_memory(reference, reference.train, device):>7.1f}"
+        )
+    if unsteady:
+        yield (
+            f"\nWarning: {unsteady} of {2 * len(cases)} times, marked '?', have quartiles more than a factor of "
+            f"{WIDEST_STEADY} apart. The machine was busy: run the benchmark again when it is idle."
         )
 
 

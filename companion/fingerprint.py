@@ -1,35 +1,52 @@
-"""Fingerprints of code: what a module computes, without its comments and docstrings, and all it imports.
+"""Fingerprints of code: what a module computes, without its words and types, and all that it imports.
 
-They key the caches: DVC reruns a notebook, and cached training runs are recomputed, when such a hash changes.
-Imports are read from the source, not executed; a module named only in a string (importlib) is not seen.
+They key the caches: DVC reruns a notebook, and a training run is computed again, when such a hash changes. Imports are
+read from the source, not executed; a module named only in a string (importlib) is not seen.
 """
 
 import ast
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("cclib", "companion")
 
 
-class _WithoutText(ast.NodeTransformer):
-    """Drops docstrings, and any other text that stands alone as a statement."""
+class _WhatRuns(ast.NodeTransformer):
+    """Drops what changes no number: docstrings and other lone text, types of functions, ``__all__``, typing's names."""
 
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if is_text else node
+        return None if is_text else self.generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+        return None if [ast.unparse(target) for target in node.targets] == ["__all__"] else self.generic_visit(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        return None if node.module in ("__future__", "collections.abc", "typing") else node
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if ast.unparse(node.test).endswith("TYPE_CHECKING") else self.generic_visit(node)
 
 
 def module_hash(path: Path) -> str:
-    """SHA-256 (hexadecimal) of the syntax tree of a Python file, without comments, docstrings and layout.
+    """SHA-256 (hexadecimal) of what a Python file computes: its syntax tree without text, layout and types.
 
-    The tree is the same for all patch releases of one Python version. Raises SyntaxError for what is not
-    Python and FileNotFoundError for a missing file.
+    Annotations of fields stay, since dataclasses read them. The tree is the same for all patch releases of one Python
+    version. Raises SyntaxError for what is not Python and FileNotFoundError for a missing file.
     """
-    tree = _WithoutText().visit(_parse(path))
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hashlib.sha256(ast.dump(_parse(path)).encode()).hexdigest()
 
 
 def closure(sources: Iterable[Path], apart: Iterable[str] = (), root: Path = ROOT) -> dict[str, str]:
@@ -38,7 +55,8 @@ def closure(sources: Iterable[Path], apart: Iterable[str] = (), root: Path = ROO
     sources: paths of Python files or notebooks. A source inside a package is itself part of the closure.
     apart: names of modules, and of packages with all that they hold, that are left out with what only they import.
     root: the folder that holds `PACKAGES`. An `__init__.py` is looked through, and is no part itself: it may import
-    names, and define none (`tests/companion` checks that). Sorted by name.
+    names, and define none (`tests/companion` checks that). One that finds its modules with `iter_modules` brings all
+    of them. Sorted by name.
     """
     waiting, left_out = list(sources), tuple(apart)
     hashes: dict[str, str] = {}
@@ -56,12 +74,6 @@ def closure(sources: Iterable[Path], apart: Iterable[str] = (), root: Path = ROO
     return dict(sorted(hashes.items()))
 
 
-def imported_names(path: Path, root: Path = ROOT) -> Iterator[str]:
-    """Absolute dotted names in all import statements of a file, those inside functions included."""
-    for base, name in _imports(path, root):
-        yield f"{base}.{name}" if name else base
-
-
 def _files(base: str, name: str | None, root: Path) -> list[Path]:
     """The files behind `from base import name`, or without a name `import base`."""
     if base.split(".")[0] not in PACKAGES:
@@ -72,14 +84,15 @@ def _files(base: str, name: str | None, root: Path) -> list[Path]:
     package = stem / "__init__.py"
     if not package.is_file():
         return []
+    modules = sorted(stem.glob("*.py")) if "iter_modules" in package.read_text(encoding="utf-8") else []
     if name is not None:
         if (stem / f"{name}.py").is_file() or (stem / name).is_dir():
             return _files(f"{base}.{name}", None, root)
-        passed_on = [found for found in _imports(package, root) if found[1] == name]
-        if passed_on:
-            return [file for found in passed_on for file in _files(*found, root)]
-    # The package as such: whatever it imports may be used.
-    return [file for found in _imports(package, root) for file in _files(*found, root)]
+        passed_on = [imported for imported in _imports(package, root) if imported[1] == name]
+        if passed_on and not modules:
+            return [file for imported in passed_on for file in _files(*imported, root)]
+    # The package as such: whatever it imports or finds may be used.
+    return [*modules, *(file for imported in _imports(package, root) for file in _files(*imported, root))]
 
 
 def _imports(path: Path, root: Path) -> Iterator[tuple[str, str | None]]:
@@ -107,8 +120,14 @@ def _module_name(path: Path, root: Path) -> str:
 
 
 def _parse(path: Path) -> ast.Module:
+    """What runs of a Python file or a notebook, as a tree."""
     text = path.read_text(encoding="utf-8")
-    return ast.parse(_code_of_notebook(text) if path.suffix == ".ipynb" else text, filename=str(path))
+    return _tree(_code_of_notebook(text) if path.suffix == ".ipynb" else text, str(path))
+
+
+@lru_cache(maxsize=1024)
+def _tree(code: str, path: str) -> ast.Module:
+    return _WhatRuns().visit(ast.parse(code, path))
 
 
 def _code_of_notebook(text: str) -> str:

@@ -2,7 +2,7 @@
 
     python data/make_subset.py FOLDER_WITH_FULL_FILES
 
-Reading the subset is the work of `companion.data`; this script needs nothing but Python and numpy.
+`companion.data` reads the subset; this script needs only Python and numpy.
 """
 
 import gzip
@@ -29,12 +29,12 @@ FULL_FILES = {
 
 
 def read_full(folder: Path, name: str) -> np.ndarray:
-    """The items of a full file, uint8 (n, 28, 28) or (n,); ValueError when it is not the known file."""
+    """The items of a full file, uint8 (n, 28, 28) or (n,); ValueError when its content is not the known one."""
     path = folder / f"{name}.gz"
     content = gzip.decompress(path.read_bytes())
-    found = hashlib.sha256(content).hexdigest()
-    if found != FULL_FILES[name]:
-        raise ValueError(f"{path}: the decompressed SHA-256 is {found}, expected {FULL_FILES[name]}")
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != FULL_FILES[name]:
+        raise ValueError(f"{path}: the decompressed SHA-256 is {actual}, expected {FULL_FILES[name]}")
     shape = (-1, 28, 28) if "images" in name else (-1,)
     return np.frombuffer(content, np.uint8, offset=16 if "images" in name else 8).reshape(shape)
 
@@ -42,17 +42,17 @@ def read_full(folder: Path, name: str) -> np.ndarray:
 def draw(labels: np.ndarray, part: str, counts: list[int]) -> list[np.ndarray]:
     """Disjoint sets of indices, in increasing order, of `counts` items each, every class equally often.
 
-    The order of drawing is that of a hash of the seed and the index, so no library's generator can change it.
+    A hash of the seed and the index decides the order of drawing, so that no change of a library's generator can.
     """
 
-    def lot(index: int) -> bytes:
+    def rank(index: int) -> bytes:
         return hashlib.sha256(f"{SEED} {part} {index}".encode()).digest()
 
     drawn: list[list[int]] = [[] for _ in counts]
     for label in range(CLASSES):
-        waiting = iter(sorted(np.flatnonzero(labels == label).tolist(), key=lot))
+        candidates = iter(sorted(np.flatnonzero(labels == label).tolist(), key=rank))
         for chosen, count in zip(drawn, counts, strict=True):
-            chosen.extend(next(waiting) for _ in range(count // CLASSES))
+            chosen.extend(next(candidates) for _ in range(count // CLASSES))
     return [np.sort(chosen) for chosen in drawn]
 
 

@@ -17,15 +17,18 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY_MODULES = ("outputs", "claims", "fingerprint", "machine", "report", "overview", "runner", "pipeline")
-
-README = "\n".join(f"<!-- {name}:begin --><!-- {name}:end -->" for name in ("overview", "claims", "machine")) + "\n"
-PARAMETERS = 'values = [1.0, 2.0, 3.0]\nthreshold = 0.5\nlabel = "a"\nseeds = 2'
+README = "# Tiny\n<!-- findings:begin --><!-- findings:end -->\nThe end.\n"
+PARAMETERS = """
+values: list[float] = [1.0, 2.0, 3.0]
+threshold: float = 0.5
+label: str = "a"
+seeds: int = 2
+""".strip()
 EXPERIMENT = """
 import sys
 from companion import files
-from companion.evidence import claims
 from cclib.tiny import double
+from companion.evidence import claims
 print("\\r50 %\\r100 %", file=sys.stderr)
 figures = files.folder() / "figures"
 figures.mkdir()
@@ -85,24 +88,21 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        (root / "cclib").mkdir(parents=True)
-        for module in TINY_MODULES:
-            shutil.copy(ROOT / "cclib" / f"{module}.py", root / "cclib")
+        ignored = shutil.ignore_patterns("__pycache__", "tmp", "cache", "*.local", ".*.partial")
+        for folder in ("companion", ".dvc"):
+            shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
         self.write("cclib/__init__.py", "")
         self.write("cclib/tiny.py", "def double(value):\n    return 2 * value\n")
-        shutil.copy(ROOT / "requirements.txt", root)
-        shutil.copy(ROOT / "params.yaml", root)
-        shutil.copytree(ROOT / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache", "*.local"))
-        for name in (".dvcignore", ".gitattributes", ".gitignore"):
+        for name in ("constraints.txt", "params.yaml", ".dvcignore", ".gitattributes", ".gitignore"):
             shutil.copy(ROOT / name, root)
         self.write("data/SHA256SUMS", "")
         self.write("README.md", README)
         self.names = ["01-tiny", "02-small"]
         for name in self.names:
             self.notebook(name)
-        for profile in ("default", "smoke"):
-            section = {"values": [1.0, 2.0, 3.0], "threshold": 0.5, "label": "b", "seeds": 3}
-            self.profile(profile, {f"nb-{name}": deepcopy(section) for name in self.names})
+        section = {"values": [1.0, 2.0, 3.0], "threshold": 0.5, "label": "b", "seeds": 3}
+        self.profile("default", {f"nb-{name}": deepcopy(section) for name in self.names})
+        self.profile("smoke", {f"nb-{name}": {"seeds": 2} for name in self.names})
         stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
         stages["stages"]["notebook"]["foreach"] = self.names
         del stages["stages"]["page"], stages["stages"]["playground"]  # of the project's own results
@@ -146,7 +146,7 @@ class Project:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take minutes first, so that the two processes of `make test` end together."""
-    items.sort(key=lambda item: item.path.stem not in ("test_notebooks", "test_paper", "test_pipeline"))
+    items.sort(key=lambda item: item.path.stem not in ("test_notebooks", "test_paper", "test_commands"))
 
 
 @pytest.fixture

@@ -3,34 +3,34 @@
 Every filter is a sum ``W(offset) = sum_h basis_h(offset) * coefficients_h`` of scalar functions with matrix
 coefficients; an offset is (input tap − output position), in input pixels, (vertical, horizontal). A filter knows no
 images and no output grids.
+
+A filter of your own is a subclass of ``Filter``, in a file or a notebook; its instances work wherever a filter is
+taken. ``register`` makes it a choice by name, ``register_trunk`` a small network of the offset one of ``MLPFilter``.
 """
-
-from __future__ import annotations
-
-from typing import Any
 
 from cclib.filters.base import Filter
 from cclib.filters.classical import KERNELS, ClassicalFilter
-from cclib.filters.learned import TRUNKS, LearnedFilter, MLPFilter, SplineFilter
+from cclib.filters.fourier import Fourier
+from cclib.filters.learned import LearnedFilter
+from cclib.filters.mlp import TRUNKS, MLPFilter, register_trunk
+from cclib.filters.registry import FILTERS, make, register
+from cclib.filters.silu import Silu
+from cclib.filters.siren import Siren
+from cclib.filters.spline import SplineFilter
 
-__all__ = ["ClassicalFilter", "Filter", "LearnedFilter", "MLPFilter", "SplineFilter", "make"]
-
-OWN = (MLPFilter, SplineFilter, ClassicalFilter)  # whose output depends on their offsets and tensors alone
-
-FILTERS = (*TRUNKS, "spline", *KERNELS)
-
-
-def make(kind: str, in_channels: int, out_channels: int, kernel_size: Any, *, groups: int, window: bool) -> Filter:
-    """The filter that a layer asks for by name: a trunk of ``MLPFilter``, "spline", or a classical kernel."""
-    if kind in TRUNKS:
-        return MLPFilter(in_channels, out_channels, kernel_size, groups=groups, trunk=kind, window=window)
-    if kind == "spline":
-        return SplineFilter(in_channels, out_channels, kernel_size, groups=groups, window=window)
-    if kind in KERNELS:
-        if not in_channels == out_channels == groups:
-            raise ValueError(
-                f"filter={kind!r} works on each channel alone: in_channels={in_channels}, out_channels={out_channels} "
-                f"and groups={groups} must be equal"
-            )
-        return ClassicalFilter(kind, in_channels)
-    raise ValueError(f"filter must be a Filter or one of {', '.join(FILTERS)}, got {kind!r}")
+__all__ = [
+    "FILTERS",
+    "KERNELS",
+    "TRUNKS",
+    "ClassicalFilter",
+    "Filter",
+    "Fourier",
+    "LearnedFilter",
+    "MLPFilter",
+    "Silu",
+    "Siren",
+    "SplineFilter",
+    "make",
+    "register",
+    "register_trunk",
+]

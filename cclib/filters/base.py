@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from fractions import Fraction
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from cclib.geometry import as_size
+from cclib.arguments import Scale, as_pair, as_scale, as_size
+
+__all__ = ["TAPER_INTEGRAL", "Filter", "Support", "check_channels", "taper"]
 
 Support = tuple[Fraction, Fraction]
 
@@ -19,17 +22,45 @@ class Filter(nn.Module, ABC):
     ``offsets`` (..., 2) are in input pixels, (vertical, horizontal). A subclass gives ``basis`` and
     ``coefficients``; it may give ``mass``.
 
+    In inference on the CPU what a filter gives on a grid is kept from call to call, and in training the inner tensors
+    of a large evaluation are computed again for the gradient instead of stored. Neither asks anything of a subclass:
+    a change of its parameters, its buffers or the attributes of its modules is noticed. Watched are attributes that
+    are numbers, strings, tensors, functions or lists, tuples, sets and dictionaries of them; a filter with others (an
+    array of numpy, an object) is evaluated at every call.
+
     Args:
-        support: height and width of the window in which the filter is defined, in input pixels; it is centred on
-            offset 0.
+        support: height and width of the window in which the filter is defined, in input pixels, a number or a pair;
+            it is centred on offset 0.
         vanishes: whether the filter is zero on the edge of that window, so that taps on the edge need not be read.
+
+    Raises:
+        TypeError, ValueError: a side of the support is not a number, or not greater than 0.
+
+    Example:
+        >>> class Gaussian(Filter):
+        ...     def __init__(self, channels):
+        ...         super().__init__(4, vanishes=False)
+        ...         self.sharpness = nn.Parameter(torch.ones(()))
+        ...         self.weight = nn.Parameter(torch.randn(1, channels, channels))
+        ...
+        ...     def basis(self, offsets):
+        ...         return torch.exp(-self.sharpness * offsets.square().sum(-1, keepdim=True))
+        ...
+        ...     def coefficients(self):
+        ...         return self.weight
+        >>> Gaussian(3)(torch.zeros(5, 2)).shape
+        torch.Size([5, 3, 3])
     """
 
-    def __init__(self, support: Support, vanishes: bool) -> None:
+    self_contained: ClassVar[bool] = True
+    """Whether the values depend on the offsets and on what the filter holds alone. A subclass that reads anything
+    else, such as a global variable or a module that it keeps in a closure, sets it to False: it is then evaluated at
+    every call. Drawing random numbers is noticed without it."""
+
+    def __init__(self, support: Scale, vanishes: bool) -> None:
         super().__init__()
-        if min(support) <= 0:
-            raise ValueError(f"support must be greater than 0, got {tuple(map(float, support))}")
-        self.support = support
+        height, width = as_pair(support, "support")
+        self.support: Support = as_scale(height, "support"), as_scale(width, "support")
         self.vanishes = vanishes
 
     @abstractmethod
@@ -48,11 +79,17 @@ class Filter(nn.Module, ABC):
         return torch.full_like(offsets[..., 0], 1 / float(self.support[0] * self.support[1]))
 
     def forward(self, offsets: Tensor) -> Tensor:
+        """(..., 2) -> (..., out_channels, in_channels / groups)."""
         basis = self.basis(offsets)
         return torch.einsum("...h,hoc->...oc", basis, self.coefficients().to(basis.dtype))
 
 
 def check_channels(in_channels: int, out_channels: int, groups: int) -> None:
+    """Refuse channels that cannot be.
+
+    Raises:
+        TypeError, ValueError: one is not an integer of at least 1, or ``groups`` does not divide both channel counts.
+    """
     for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
         as_size(value, name)
     if in_channels % groups or out_channels % groups:

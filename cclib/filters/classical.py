@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from cclib.arguments import Scale, as_size
 from cclib.filters.base import Filter
-from cclib.geometry import as_size
+from cclib.filters.registry import register
+
+__all__ = ["KERNELS", "ClassicalFilter", "box", "keys_cubic", "lanczos3", "linear"]
 
 
 def keys_cubic(x: Tensor) -> Tensor:
@@ -21,10 +25,12 @@ def keys_cubic(x: Tensor) -> Tensor:
 
 
 def linear(x: Tensor) -> Tensor:
+    """The tent of linear interpolation; zero from ±1 on."""
     return (1 - x.abs()).clamp_min(0)
 
 
 def lanczos3(x: Tensor) -> Tensor:
+    """Lanczos' windowed sinc with three lobes on each side; zero from ±3 on."""
     return torch.where(x.abs() < 3, torch.sinc(x) * torch.sinc(x / 3), torch.zeros_like(x))
 
 
@@ -33,6 +39,7 @@ def box(x: Tensor) -> Tensor:
     return torch.heaviside(0.5 - x.abs(), x.new_tensor(0.5))
 
 
+# By name the width of the support, in input pixels, and the kernel of one axis.
 KERNELS: dict[str, tuple[int, Callable[[Tensor], Tensor]]] = {
     "linear": (2, linear),
     "cubic": (4, keys_cubic),
@@ -47,7 +54,12 @@ class ClassicalFilter(Filter):
     Args:
         kind: "linear", "cubic" (Keys, a = −1/2), "lanczos3" or "box".
         channels: channels of input and output.
+
+    Raises:
+        TypeError, ValueError: an argument breaks its rule; the message names it, its value and the rule.
     """
+
+    anchor: Tensor
 
     def __init__(self, kind: str, channels: int) -> None:
         if kind not in KERNELS:
@@ -56,11 +68,7 @@ class ClassicalFilter(Filter):
         super().__init__((Fraction(side), Fraction(side)), vanishes=kind != "box")
         self.kind = kind
         self.channels = as_size(channels, "channels")
-        self.register_buffer(
-            "anchor", torch.empty(0), persistent=False
-        )  # follows .to(), so that coefficients have a device
-
-    anchor: Tensor
+        self.register_buffer("anchor", torch.empty(0), persistent=False)  # has the device: it follows .to()
 
     def mass(self, offsets: Tensor) -> Tensor:
         return self.kernel(offsets[..., 0]) * self.kernel(offsets[..., 1])
@@ -70,3 +78,19 @@ class ClassicalFilter(Filter):
 
     def coefficients(self) -> Tensor:
         return torch.ones(1, self.channels, 1, device=self.anchor.device)
+
+
+def for_layer(
+    kind: str, in_channels: int, out_channels: int, kernel_size: Scale, *, groups: int, window: bool
+) -> ClassicalFilter:
+    """The kernel as a layer asks for it. It has a support of its own, whatever ``kernel_size`` and ``window``."""
+    if not in_channels == out_channels == groups:
+        raise ValueError(
+            f"filter={kind!r} works on each channel alone: in_channels={in_channels}, out_channels={out_channels} "
+            f"and groups={groups} must be equal"
+        )
+    return ClassicalFilter(kind, in_channels)
+
+
+for kind in KERNELS:
+    register(kind)(partial(for_layer, kind))

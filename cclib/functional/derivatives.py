@@ -1,4 +1,5 @@
-"""Functions with hand-written gradients: when they cannot serve, their second derivatives, the tensors they keep."""
+"""What functions with hand-written gradients need: when they cannot serve, their second derivatives, and the making of
+tensors that are kept."""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
+from torch.autograd import Function, forward_ad
+
+__all__ = ["apply", "differentiable_gradients", "plain_tensors", "transformed"]
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
@@ -36,12 +39,19 @@ def differentiable_gradients(
     with torch.enable_grad():
         y = function(*inputs)
         chosen = [value for value, want in zip(inputs, wanted, strict=True) if want]
-        found = iter(torch.autograd.grad(y, chosen, gradient, create_graph=True))
-    return tuple(next(found) if want else None for want in wanted)
+        gradients = iter(torch.autograd.grad(y, chosen, gradient, create_graph=True))
+    return tuple(next(gradients) if want else None for want in wanted)
+
+
+def apply(function: type[Function], *inputs: object) -> Tensor:
+    """``function.apply``, of one output."""
+    output: Tensor = function.apply(*inputs)
+    return output
 
 
 def plain_tensors(function: Callable[Given, Made]) -> Callable[Given, Made]:
-    """For a function whose tensors are kept: on the CPU and not of inference mode, wherever the first call stands."""
+    """For a function whose tensors are kept: they are made on the CPU and outside of inference mode, whatever holds
+    where it is called first."""
 
     @wraps(function)
     def plainly(*arguments: Given.args, **named: Given.kwargs) -> Made:

@@ -4,145 +4,29 @@ A convolution with phases is a sum over runs (``geometry.Runs``): all samples of
 share their weights and read patches at a regular distance. In an image with the channels last a row of a patch is one
 block of memory; so for each pair of runs the patches are copied side by side into a small buffer that stays in the
 processor's cache, and one matrix product sums taps and channels. Seen from the inputs, the outputs that read them are
-runs as well: the gradient of the image is the same operation on the other grid. No function here is differentiable.
+runs as well: the gradient of the image is the same operation on the other grid. What to read is a plan (``plans``). No
+function here is differentiable.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import accumulate, product
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cclib.functional.derivatives import plain_tensors
+from cclib.functional.plans import Plan, Step, steps
 from cclib.functional.sampling import memory_format
-from cclib.geometry import Run, Runs
+from cclib.geometry import Runs
+
+__all__ = ["correlate", "gradients", "weights"]
 
 # The buffer holds at most this and at most this share of both images (or a line): it is to stay in the cache, and the
 # memory of a call within a few times that of its images.
 PATCH_BYTES = 2**21
 SHARE = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Strip:
-    """The offsets of one vertical run with each horizontal run: the weights of some lines.
-
-    ``places`` (offsets,) are their places in the flattened grid of (vertical, horizontal) slots, one horizontal run
-    after the other; ``starts`` is where those of each run begin, and the end of the last.
-    """
-
-    places: Tensor
-    starts: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What to read for every sample of a grid: the runs of both axes."""
-
-    vertical: Runs
-    horizontal: Runs
-    strips: tuple[Strip, ...]
-
-
-@lru_cache(maxsize=64)
-@plain_tensors
-def plan(vertical: Runs, horizontal: Runs, width: int) -> Plan:
-    """``width`` is the number of horizontal slots."""
-    strips = []
-    for run in vertical.runs:
-        places = [
-            [row * width + column for row, column in product(run.slots, across.slots)] for across in horizontal.runs
-        ]
-        flat = torch.tensor([place for block in places for place in block], dtype=torch.long)
-        strips.append(Strip(flat, tuple(accumulate((len(block) for block in places), initial=0))))
-    return Plan(vertical, horizontal, tuple(strips))
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Some samples of neighbouring horizontal runs, whose patches are one view of the image and one batched product.
-
-    The view is (run, image, line, column, row of taps, taps and channels of a row).
-    """
-
-    runs: slice
-    samples: slice  # of the samples of each run; all of them, unless there is only one run
-    weights: slice  # of the rows of the strip's weights
-    shape: tuple[int, int, int, int, int, int]
-    strides: tuple[int, int, int, int, int, int]
-    start: int
-
-
-@lru_cache(maxsize=64)
-def steps(
-    plan: Plan, batch: int, channels: int, per_image: int, per_line: int, most: int
-) -> tuple[tuple[Step, ...], ...]:
-    """The steps of every strip for an image with these strides, of at most ``most`` numbers where a line allows it."""
-    vertical, horizontal = plan.vertical, plan.horizontal
-
-    def step(down: Run, runs: range, shift: int, images: range, lines: range, starts: Sequence[int]) -> Step:
-        across = horizontal.runs[runs.start]
-        first = (images.start * vertical.count + lines.start) * horizontal.count
-        start = images.start * per_image + (down.first - vertical.reach[0] + lines.start * vertical.advance) * per_line
-        return Step(
-            slice(runs.start, runs.stop),
-            slice(first, first + len(images) * len(lines) * horizontal.count),
-            slice(starts[runs.start] * channels, starts[runs.stop] * channels),
-            (len(runs), len(images), len(lines), horizontal.count, len(down.slots), len(across.slots) * channels),
-            (shift * channels, per_image, vertical.advance * per_line, horizontal.advance * channels, per_line, 1),
-            start + (across.first - horizontal.reach[0]) * channels,
-        )
-
-    found = []
-    for down, places in zip(vertical.runs, plan.strips, strict=True):
-        strip: list[Step] = []
-        for runs, shift in progressions(horizontal.runs):
-            taps = len(down.slots) * len(horizontal.runs[runs.start].slots)
-            per_column = max(horizontal.count * taps * channels, 1)  # numbers of one line
-            together = min(most // (batch * vertical.count * per_column), len(runs))
-            if together:
-                for first in range(runs.start, runs.stop, together):
-                    group = range(first, min(first + together, runs.stop))
-                    strip.append(step(down, group, shift, range(batch), range(vertical.count), places.starts))
-            else:
-                for run in runs:
-                    for images, lines in blocks(batch, vertical.count, per_column, most):
-                        strip.append(step(down, range(run, run + 1), shift, images, lines, places.starts))
-        found.append(tuple(strip))
-    return tuple(found)
-
-
-def progressions(runs: Sequence[Run]) -> Iterator[tuple[range, int]]:
-    """Neighbours with equally many taps, each as far from the one before: (runs, shift)."""
-    first = 0
-    while first < len(runs):
-        last, shift = first + 1, 0
-        while last < len(runs) and len(runs[last].slots) == len(runs[first].slots):
-            ahead = runs[last].first - runs[last - 1].first
-            if last > first + 1 and ahead != shift:
-                break
-            last, shift = last + 1, ahead
-        yield range(first, last), shift
-        first = last
-
-
-def blocks(batch: int, lines: int, per_line: int, most: int) -> Iterator[tuple[range, range]]:
-    """(images, lines) that together are all lines of all images."""
-    images = most // (lines * per_line)
-    if images:
-        for first in range(0, batch, images):
-            yield range(first, min(first + images, batch)), range(lines)
-        return
-    step = max(1, most // per_line)
-    for image in range(batch):
-        for first in range(0, lines, step):
-            yield range(image, image + 1), range(first, min(first + step, lines))
 
 
 class Patches:
@@ -186,7 +70,7 @@ def weights(plan: Plan, functions: Tensor, matrices: Tensor, like: Tensor) -> It
     """
     flat = matrices.flatten(1).to(functions.dtype)
     for strip in plan.strips:
-        weight = functions.index_select(0, strip.places) @ flat
+        weight = functions.index_select(0, strip.indices) @ flat
         yield weight.to(like.dtype).view(-1, matrices.shape[2])
 
 
@@ -221,21 +105,21 @@ def gradients(
         fill(dx, x)
     lines = x.new_empty(*patches.lines, in_channels)
     for index, strip in enumerate(plan.strips):
-        chosen = functions.index_select(0, strip.places)  # (offsets, features)
+        chosen = functions.index_select(0, strip.indices)  # (offsets, features)
         weight = torch.mm(chosen, flat).to(x.dtype).view(-1, in_channels)
         dweight = torch.empty_like(weight)
-        taken = read(pixels, index) if of_filter else lines
+        samples_of_x = read(pixels, index) if of_filter else lines
         for step, patch in patches.strip(index):
             if wanted[0]:
                 torch.bmm(patch, of_step(weight, step), out=samples(lines, step))
             if of_filter:
                 total, beta = of_step(dweight, step), 1 if step.samples.start else 0
-                torch.baddbmm(total, patch.mT, samples(taken, step), beta=beta, out=total)
+                torch.baddbmm(total, patch.mT, samples(samples_of_x, step), beta=beta, out=total)
         if wanted[0]:
-            write(lines, pixels, index)  # in the place of x, which is not read again
+            write(lines, pixels, index)  # over x, which is not read again
         if of_filter:
             dweight = dweight.view(-1, out_channels * in_channels).to(functions.dtype)
-            dfunctions.index_copy_(0, strip.places, torch.mm(dweight, flat.t()))
+            dfunctions.index_copy_(0, strip.indices, torch.mm(dweight, flat.t()))
             dflat.addmm_(chosen.t(), dweight)
     del patches, lines, pixels
     return (

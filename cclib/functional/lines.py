@@ -16,11 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cclib.filters import Filter
 from cclib.functional.cache import remembered
-from cclib.functional.derivatives import differentiable_gradients, plain_tensors, transformed
-from cclib.functional.sampling import Axes, Grid, extend, grid_of, padding_index, sample
+from cclib.functional.derivatives import apply, differentiable_gradients, plain_tensors, transformed
+from cclib.functional.problem import Problem
+from cclib.functional.sampling import Grid, extend, padding_index, sample
 from cclib.geometry import Taps
+
+__all__ = ["Lines", "Way", "line_by_line", "lines_of", "listed"]
 
 
 @dataclass(frozen=True)
@@ -36,29 +38,24 @@ class Way:
     gradients: Callable[..., tuple[Tensor | None, Tensor | None, Tensor | None]]
 
 
-def line_by_line(
-    x: Tensor,
-    filter: Filter,
-    bias: Tensor | None,
-    axes: Axes,
-    groups: int,
-    padding_mode: str,
-    stretch: bool,
-    way: Way,
-) -> Tensor:
+def listed(problem: Problem) -> int:
+    """Numbers that the lists of all taps hold: the filter's functions, and two indices of eight bytes each."""
+    return problem.pixels * problem.taps * (problem.matrices[0] + 4)
+
+
+def line_by_line(x: Tensor, bias: Tensor | None, problem: Problem, way: Way) -> Tensor:
     """The sum in this way; with groups, under transforms and elsewhere than on the CPU all pixels at once."""
-    grid = grid_of(axes, filter, stretch)
+    filter, grid = problem.filter, problem.grid
     with torch.autocast(x.device.type, enabled=False):
         functions = remembered(
             filter,
-            ("basis", grid, stretch, x.dtype, x.device),
-            lambda: F.pad(sample(filter.basis, filter, grid, stretch, x).to(x.dtype), (0, 0, 0, 1, 0, 1)),
+            ("basis", grid, problem.stretch, x.dtype, x.device),
+            lambda: F.pad(sample(filter.basis, filter, grid, problem.stretch, x).to(x.dtype), (0, 0, 0, 1, 0, 1)),
         )  # (vertical offsets, horizontal offsets, features); after the last offset a tap that is not there: zero
         coefficients = filter.coefficients().to(x.dtype)
-        on_cpu = x.device.type == "cpu" and not transformed()
-        if on_cpu and groups == 1 and len(x) and grid[0].most and grid[1].most:
-            return LineByLine.apply(x, functions, coefficients, bias, grid, padding_mode, way)
-        y = contract(extend(x, grid, padding_mode), functions, coefficients, grid, groups)
+        if problem.by_hand and len(x) and problem.taps and not transformed():
+            return apply(LineByLine, x, functions, coefficients, bias, grid, problem.padding_mode, way)
+        y = contract(extend(x, grid, problem.padding_mode), functions, coefficients, grid, problem.groups)
     return y if bias is None else y + bias.reshape(-1, 1, 1)
 
 
@@ -114,8 +111,8 @@ class Lines:
     """Some lines of the output, p pixels of t taps each."""
 
     rows: slice
-    slots: Tensor  # (p * t,) places in the flattened grid of offsets, one more than there are on each axis
-    pixels: Tensor  # (p * t,) places in the flattened image, the last for what lies outside and is zero
+    slots: Tensor  # (p * t,) indices into the flattened grid of offsets, one more than there are on each axis
+    pixels: Tensor  # (p * t,) indices into the flattened image, the last for what lies outside and is zero
 
 
 def lines_of(grid: Grid, padding_mode: str, most: int) -> Iterator[Lines]:
@@ -160,13 +157,13 @@ class LineByLine(torch.autograd.Function):
         dbias = gradient.sum((0, 2, 3)) if ctx.needs_input_grad[3] else None
         with torch.autocast("cpu", enabled=False):
             if not any(wanted):
-                found: tuple[Tensor | None, ...] = (None, None, None)
+                gradients: tuple[Tensor | None, ...] = (None, None, None)
             elif torch.is_grad_enabled() or transformed(gradient):
 
                 def composed(x: Tensor, functions: Tensor, coefficients: Tensor) -> Tensor:
                     return contract(extend(x, grid, padding_mode), functions, coefficients, grid, 1)
 
-                found = differentiable_gradients(composed, ctx.saved_tensors, wanted, gradient)
+                gradients = differentiable_gradients(composed, ctx.saved_tensors, wanted, gradient)
             else:
-                found = ctx.way.gradients(gradient, x, functions, coefficients, grid, padding_mode, wanted)
-        return *found, dbias, None, None, None
+                gradients = ctx.way.gradients(gradient, x, functions, coefficients, grid, padding_mode, wanted)
+        return *gradients, dbias, None, None, None

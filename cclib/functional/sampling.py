@@ -1,4 +1,4 @@
-"""The filter and the image, read on the grids of a geometry: placed axes, sampled weights, padded images.
+"""The filter and the image, read on the grids of a geometry: outputs' positions, the filter's values, padded images.
 
 What every implementation needs before it sums. Coordinates come from ``cclib.geometry``.
 """
@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from cclib.filters import OWN, Filter
+from cclib.arguments import Scale, Size, Start, as_pair
+from cclib.filters.base import Filter
 from cclib.functional.derivatives import transformed
-from cclib.geometry import Axis, Taps, Window, as_pair, taps_of
+from cclib.functional.state import state_of, versions
+from cclib.geometry import Axis, Taps, Window, taps_of
+
+__all__ = ["PADDING_MODES", "Axes", "Grid", "extend", "grid_of", "memory_format", "padding_index", "resize_axes"]
+__all__ += ["result_dtype", "sample"]
 
 NUMBERS_PER_OFFSET = 128  # about what a filter keeps for its gradient
 
@@ -26,7 +31,12 @@ Axes = tuple[Axis, Axis]
 Grid = tuple[Taps, Taps]
 
 
-def resize_axes(height: int, width: int, scale: Any, size: Any, start: Any) -> Axes:
+def resize_axes(height: int, width: int, scale: Scale | None, size: Size | None, start: Start | None) -> Axes:
+    """Where the outputs of a resize fall (``Axis.resize``), for an input of this height and width.
+
+    Raises:
+        TypeError, ValueError: an argument breaks its rule; the message names it, its value and the rule.
+    """
     scales, sizes, starts = as_pair(scale, "scale"), as_pair(size, "size"), as_pair(start, "start")
     vertical = Axis.resize(height, scales[0], sizes[0], starts[0])
     horizontal = Axis.resize(width, scales[1], sizes[1], starts[1])
@@ -66,16 +76,24 @@ def evaluate(function: Callable[[Tensor], Tensor], filter: Filter, offsets: Tens
     """``function(offsets)``; where there are so many offsets that its inner tensors would need more memory than the
     image, they are computed again for the gradient."""
     few = offsets.numel() // 2 * NUMBERS_PER_OFFSET <= like.numel()
-    if few or type(filter) not in OWN or not torch.is_grad_enabled() or transformed():
+    state = None if few or not torch.is_grad_enabled() or transformed() else state_of(filter)
+    if state is None:
         return function(offsets)
-    named = dict(filter.named_parameters())
+    tensors = dict(filter.named_parameters()) | dict(filter.named_buffers())
+    first = versions([*tensors.values()])
 
-    def again(offsets: Tensor, *parameters: Tensor) -> Tensor:
-        """With the parameters of now, also if the filter has others by then (``torch.func.functional_call``)."""
-        given = {f"filter.{name}": parameter for name, parameter in zip(named, parameters, strict=True)}
-        return torch.func.functional_call(Call(filter, function), given, (offsets,))
+    def again(offsets: Tensor, *values: Tensor) -> Tensor:
+        """With the tensors of the first time, which ``torch.func.functional_call`` may have given for a while only."""
+        now = state_of(filter)
+        if now is None or now.attributes != state.attributes or versions(values) != first:
+            raise RuntimeError(
+                f"{type(filter).__name__} was changed between forward and backward, or changes itself where it is "
+                f"evaluated; a filter that does sets self_contained = False"
+            )
+        named = {f"filter.{name}": value for name, value in zip(tensors, values, strict=True)}
+        return cast(Tensor, torch.func.functional_call(Call(filter, function), named, (offsets,)))
 
-    return checkpoint(again, offsets, *named.values(), use_reentrant=False, preserve_rng_state=False)
+    return cast(Tensor, checkpoint(again, offsets, *tensors.values(), use_reentrant=False))
 
 
 class Call(nn.Module):
@@ -105,7 +123,7 @@ def result_dtype(x: Tensor) -> torch.dtype:
 
 
 def memory_format(x: Tensor) -> torch.memory_format:
-    """That in which the output is stored: as the input is."""
+    """The memory format of the output, which is that of the input x."""
     last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return torch.channels_last if last else torch.contiguous_format
 
@@ -128,15 +146,19 @@ def extend(x: Tensor, grid: Grid, padding_mode: str) -> Tensor:
     return x
 
 
-def padding_index(places: Sequence[int], n: int, padding_mode: str) -> list[int]:
-    """Where on an axis of n pixels the values at ``places``, maybe outside, come from; −1 where they are zero."""
+def padding_index(pixels: Sequence[int], n: int, padding_mode: str) -> list[int]:
+    """The pixels of an axis of n that stand for ``pixels``, some of which may lie outside; −1 where those are zero.
+
+    Raises:
+        ValueError: a reflection does not reach as far.
+    """
     if padding_mode == "zeros":
-        return [i if 0 <= i < n else -1 for i in places]
+        return [i if 0 <= i < n else -1 for i in pixels]
     if padding_mode == "replicate":
-        return [min(max(i, 0), n - 1) for i in places]
+        return [min(max(i, 0), n - 1) for i in pixels]
     if padding_mode == "circular":
-        return [i % n for i in places]
-    widest = max(-min(places), max(places) - n + 1) if places else 0
+        return [i % n for i in pixels]
+    widest = max(-min(pixels), max(pixels) - n + 1) if pixels else 0
     if widest > n - 1:
         raise ValueError(f"padding_mode 'reflect' allows a pad of at most {n - 1} on {n} pixels, got {widest}")
-    return [n - 1 - abs(n - 1 - abs(i)) for i in places]
+    return [n - 1 - abs(n - 1 - abs(i)) for i in pixels]

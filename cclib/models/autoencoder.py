@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from cclib.layers import CCConv2d
 
+__all__ = ["LAYERS", "Autoencoder", "AutoencoderConfig"]
+
 LAYERS = ("conv", "resize", "cc")
 
 
@@ -118,9 +120,10 @@ class Autoencoder(nn.Module):
 
     def grow(self, layer: nn.Module, y: Tensor, size: tuple[int, int]) -> Tensor:
         """(batch, channels, height, width) -> (batch, the layer's channels, *size)."""
-        if self.config.layer == "cc":
-            return layer(y, size=size)
-        return layer(F.interpolate(y, size, mode="bilinear") if self.config.layer == "resize" else y)
+        if self.config.layer == "resize":
+            y = F.interpolate(y, size, mode="bilinear")
+        grown: Tensor = layer(y, size=size) if self.config.layer == "cc" else layer(y)
+        return grown
 
     @property
     def own_size(self) -> tuple[int, int]:

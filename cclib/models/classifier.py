@@ -10,9 +10,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from cclib.frames import Frame
+from cclib.frames import Frame, Geometry
 from cclib.layers import CCConv2d
 from cclib.models.resampling import blurred_and_halved, resized
+
+__all__ = ["LAYERS", "Classifier", "ClassifierConfig"]
 
 LAYERS = ("conv", "cc", "blurpool", "resize")
 
@@ -92,18 +94,19 @@ class Classifier(nn.Module):
             )
         if frame is not None and self.config.layer != "cc":
             raise ValueError(f"frame must be left out: a {self.config.layer!r} classifier cannot follow it")
-        places = self.places(x, sizes or self.config.sizes[1:], frame)
+        geometries = self.geometries(x, sizes or self.config.sizes[1:], frame)
         for block, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            y = norm(layer(x, **next(places)) if isinstance(layer, CCConv2d | ResizedConv) else layer(x))
+            y = norm(layer(x, **next(geometries)) if isinstance(layer, CCConv2d | ResizedConv) else layer(x))
             if self.config.residual and y.shape == x.shape:
                 y = y + x
             x = torch.relu(y)
             if self.config.layer == "blurpool" and self.config.sizes[block + 1] != self.config.sizes[block]:
                 x = blurred_and_halved(x)
-        return self.head(x.mean((2, 3)))
+        scores: Tensor = self.head(x.mean((2, 3)))
+        return scores
 
-    def places(self, x: Tensor, sizes: Sequence[int], frame: Frame | None) -> Iterator[dict]:
-        """What each layer is told of its output: a size, or with a frame all of its geometry."""
+    def geometries(self, x: Tensor, sizes: Sequence[int], frame: Frame | None) -> Iterator[Geometry | dict[str, int]]:
+        """The arguments of each layer: the size of its output, or with a frame all of its geometry."""
         if frame is None:
             yield from ({"size": size} for size in sizes)
             return
@@ -143,4 +146,6 @@ class ResizedConv(nn.Module):
         self.conv = conv
 
     def forward(self, x: Tensor, size: int) -> Tensor:
-        return self.conv(resized(x, (size, size)))
+        """(batch, channels, height, width) -> (batch, the convolution's channels, size, size)."""
+        y: Tensor = self.conv(resized(x, (size, size)))
+        return y

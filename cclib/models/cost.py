@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cclib.layers import CCConv2d
 
+__all__ = ["multiply_adds", "parameter_count"]
+
 
 def parameter_count(model: nn.Module) -> int:
+    """How many numbers a network holds in its parameters, those of frozen layers included."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def multiply_adds(model: nn.Module, *inputs: Any, **options: Any) -> float:
+def multiply_adds(model: nn.Module, *inputs: Tensor, **options: object) -> float:
     """Multiply-adds of a forward pass, per item of the batch, counted by torch as it runs.
 
     ``inputs`` are batched; ``options`` go to the model as they are. Counted are convolutions and matrix products; a
@@ -30,4 +32,5 @@ def multiply_adds(model: nn.Module, *inputs: Any, **options: Any) -> float:
     # With gradients, so that no filter kept from an earlier inference is used, which would count as nothing.
     with torch.enable_grad(), FlopCounterMode(display=False) as counter:
         counted(*inputs, **options)
-    return counter.get_total_flops() / 2 / inputs[0].shape[0]
+    flops: int = counter.get_total_flops()
+    return flops / 2 / inputs[0].shape[0]

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cclib import filters
+from cclib.filters.learned import LearnedFilter
+from cclib.filters.mlp import MLPFilter
+from cclib.filters.spline import SplineFilter
 from cclib.layers import CCConv2d
+
+__all__ = ["Downscaler", "DownscalerConfig"]
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,9 @@ class Downscaler(nn.Module):
     def __init__(self, config: DownscalerConfig) -> None:
         super().__init__()
         if config.filter == "spline":
-            kernel: filters.LearnedFilter = filters.SplineFilter(1, 1, config.kernel_size)
+            kernel: LearnedFilter = SplineFilter(1, 1, config.kernel_size)
         elif config.filter == "siren":
-            kernel = filters.MLPFilter(1, 1, config.kernel_size, features=16)
+            kernel = MLPFilter(1, 1, config.kernel_size, features=16)
         else:
             raise ValueError(f"filter must be 'siren' or 'spline', got {config.filter!r}")
         start_nearly_flat(kernel)
@@ -44,26 +48,26 @@ class Downscaler(nn.Module):
 
     def forward(self, x: Tensor, factor: tuple[float, float]) -> Tensor:
         """(batch, 1, height, width) -> the sizes divided by ``factor`` and rounded down; the corners of both align."""
-        place = {
-            "scale": tuple(1 / side for side in factor),
-            "size": tuple(int(n / side) for n, side in zip(x.shape[2:], factor, strict=True)),
-            "start": tuple((side - 1) / 2 for side in factor),
-        }
-        y = self.layer(torch.cat([x, torch.ones_like(x[:1])]), **place)
+        y: Tensor = self.layer(
+            torch.cat([x, torch.ones_like(x[:1])]),
+            scale=tuple(1 / side for side in factor),
+            size=tuple(int(n / side) for n, side in zip(x.shape[2:], factor, strict=True)),
+            start=tuple((side - 1) / 2 for side in factor),
+        )
         return y[:-1] / y[-1:]
 
 
-def start_nearly_flat(kernel: filters.LearnedFilter) -> None:
+def start_nearly_flat(kernel: LearnedFilter) -> None:
     """Redraw a filter as a constant (under its taper) with a tenth of its random part.
 
     The taps of a random filter may nearly cancel, and taps that do cannot be normalised to sum one.
     """
     with torch.no_grad():
         kernel.weight.mul_(0.1)
-        if isinstance(kernel, filters.SplineFilter):
+        if isinstance(kernel, SplineFilter):
             kernel.weight.add_(1)
-        elif isinstance(kernel, filters.MLPFilter):
-            last = kernel.trunk[-2]
+        elif isinstance(kernel, MLPFilter):
+            last = kernel.trunk.get_submodule("2")  # its second linear layer
             assert isinstance(last, nn.Linear)
             last.weight[0] = 0
             last.bias[0] = torch.pi / 2  # its sine is one

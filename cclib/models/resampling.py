@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+__all__ = ["blurred_and_halved", "resized"]
+
 
 def resized(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Anti-aliased bilinear resizing, (batch, channels, height, width) -> (batch, channels, *size), from float32 up."""

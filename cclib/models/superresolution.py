@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cclib import filters
+from cclib.filters.mlp import MLPFilter
 from cclib.layers import CCConv2d
 from cclib.models.resampling import resized
+
+__all__ = ["UPSAMPLERS", "SuperResolver", "SuperResolverConfig", "bicubic"]
 
 UPSAMPLERS = ("cc", "conv + resize", "pixel shuffle")
 SMALL = 0.1  # initial weights of what is added to something: a new network is nearly bicubic interpolation
@@ -61,7 +63,7 @@ class SuperResolver(nn.Module):
         )
         self.last: nn.Conv2d | CCConv2d
         if config.upsampler == "cc":
-            kernel = filters.MLPFilter(channels, 1, kernel_size, features=config.features)
+            kernel = MLPFilter(channels, 1, kernel_size, features=config.features)
             self.last = CCConv2d(channels, 1, kernel_size, bias=False, filter=kernel)
             with torch.no_grad():
                 kernel.weight.mul_(SMALL)

@@ -1,8 +1,7 @@
-"""Data sets as tensors: the embedded default, verified downloads, a folder of images, and photographs.
+"""Data sets as tensors: the embedded default, verified downloads, and a folder of images.
 
-Owns where the files are, that they are the right ones, and how they split into train, validation and test.
-Knows nothing of networks or of training; batches are `companion.tasks`'.
-Nothing here unpickles, and no archive is unpacked to disk.
+Owns where the files are, that they are the right ones, and how they split into train, validation and test. Batches are
+made by `companion.tasks`. Nothing here unpickles, and no archive is unpacked to disk.
 """
 
 import gzip
@@ -52,7 +51,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named data set; `fingerprint` is a SHA-256 over pixels, labels and classes, a part of a run's key."""
+    """A named data set; `fingerprint`, a part of a run's key, is a SHA-256 over pixels, labels and classes."""
 
     name: str
     train: Split
@@ -60,6 +59,11 @@ class Dataset:
     test: Split
     classes: tuple[str, ...]
     fingerprint: str
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The three splits by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 def load(name: str = SUBSET, *, folder: str | Path | None = None) -> Dataset:
@@ -69,11 +73,11 @@ def load(name: str = SUBSET, *, folder: str | Path | None = None) -> Dataset:
         "fashion-mnist": 55 000, 5 000, 10 000, grey 28x28, and "cifar10": 45 000, 5 000, 10 000, RGB 32x32,
         both downloaded once into `cache_folder()`/data; or "folder".
     folder: only for "folder": holds `train/<class>/*` and `test/<class>/*`, PNG or JPEG, all of one size and
-        all grey or all RGB, with the same classes in both; a class is numbered by its sorted place.
+        all grey or all RGB, with the same classes in both; classes are numbered in the sorted order of their names.
     Where the source has no validation split, a tenth (Fashion-MNIST: a twelfth) of each class is held out.
 
-    Raises ValueError for arguments that break these rules and for files that are not what was expected, and
-    FileNotFoundError for files that are missing and cannot be downloaded; both say how to get the right ones.
+    Raises ValueError for arguments that break these rules and for files with unexpected content, and FileNotFoundError
+    for files that are missing and cannot be downloaded; the messages say how to get the right ones.
     """
     if name not in NAMES:
         raise ValueError(f"name is {name!r}, but must be one of {', '.join(map(repr, NAMES))}")
@@ -93,7 +97,7 @@ def load(name: str = SUBSET, *, folder: str | Path | None = None) -> Dataset:
     else:
         train, test, classes = read_folder(Path(folder or ""))
         train, validation = _hold_out(train, classes, every=10)
-        train, validation, test = _mixed(train), _mixed(validation), _mixed(test)
+        train, validation, test = _shuffled(train), _shuffled(validation), _shuffled(test)
     fingerprint = hashlib.sha256(repr(classes).encode())
     for tensor in (t for split in (train, validation, test) for t in (split.images, split.labels)):
         fingerprint.update(repr(tuple(tensor.shape)).encode())
@@ -130,7 +134,7 @@ def _read_idx_pair(images_path: Path, labels_path: Path) -> Split:
 
 
 def _class_labels(labels: torch.Tensor, classes: int, source: Path) -> torch.Tensor:
-    """The labels as int64; ValueError, naming the source, for one that is no class."""
+    """The labels as int64; ValueError, naming the source, for a label that is not a class."""
     if (labels >= classes).any():
         raise ValueError(f"{source} holds label {labels.max()}, expected 0 to {classes - 1}: put a fresh copy there")
     return labels.to(torch.int64)
@@ -154,8 +158,8 @@ def read_cifar10(path: Path) -> tuple[Split, Split]:
         if name not in batches:
             raise ValueError(f"{path} holds no {name} of {CIFAR10_BATCH * record} bytes: put {CIFAR10_URL} there")
 
-    def split(chosen: list[str]) -> Split:
-        content = bytearray(b"".join(batches[name] for name in chosen))
+    def split(files: list[str]) -> Split:
+        content = bytearray(b"".join(batches[name] for name in files))
         records = torch.frombuffer(content, dtype=torch.uint8).reshape(-1, record)
         images = records[:, 1:].reshape(-1, 3, 32, 32).contiguous()
         return Split(images, _class_labels(records[:, 0], len(CIFAR10_CLASSES), path))
@@ -164,12 +168,12 @@ def read_cifar10(path: Path) -> tuple[Split, Split]:
 
 
 def read_folder(folder: Path) -> tuple[Split, Split, tuple[str, ...]]:
-    """Train, test and classes of a folder of images as `load` describes it; hidden files are passed over."""
+    """Train, test and classes of a folder of images as `load` describes it; hidden files are ignored."""
     files = {part: class_files(folder / part) for part in ("train", "test")}
     classes = tuple(files["train"])
-    odd = sorted(set(classes) ^ set(files["test"]))
-    if odd:
-        raise ValueError(f"{folder}: train and test must have the same classes, but only one of them has {odd}")
+    unmatched = sorted(set(classes) ^ set(files["test"]))
+    if unmatched:
+        raise ValueError(f"{folder}: train and test must have the same classes, but only one of them has {unmatched}")
     first: tuple[Path, torch.Size] | None = None
     splits = []
     for by_class in files.values():
@@ -188,14 +192,14 @@ def read_folder(folder: Path) -> tuple[Split, Split, tuple[str, ...]]:
     return splits[0], splits[1], classes
 
 
-def _mixed(split: Split) -> Split:
-    """The same in another order, always the same one, so that the first n are of all classes."""
+def _shuffled(split: Split) -> Split:
+    """The images in a random order, the same one every time, so that the first n are of all classes."""
     order = torch.randperm(len(split.labels), generator=torch.Generator().manual_seed(0))
     return Split(split.images[order], split.labels[order])
 
 
 def _hold_out(split: Split, classes: tuple[str, ...], every: int) -> tuple[Split, Split]:
-    """Train and validation: of each class the first image and every `every`-th after it are held out."""
+    """Train and validation: the first image of each class, and each `every`-th after it, are held out."""
     held_out = torch.zeros(len(split.labels), dtype=torch.bool)
     for label, name in enumerate(classes):
         members = (split.labels == label).nonzero().squeeze(1)

@@ -1,4 +1,4 @@
-"""Files by address or in place, verified by their SHA-256."""
+"""Files that are downloaded or already there, verified by their SHA-256."""
 
 import hashlib
 from pathlib import Path
@@ -9,9 +9,9 @@ from companion.files import cache_folder
 
 
 def fetch(url: str, sha256: str) -> Path:
-    """The file at `url`, in `cache_folder()`/data; downloaded unless it is there, and verified in both cases.
+    """The file of `url` in `cache_folder()`/data, downloaded unless it is there, and verified in both cases.
 
-    Raises FileNotFoundError when it is neither there nor to be had, ValueError when its SHA-256 is another.
+    Raises FileNotFoundError when it is missing and cannot be downloaded, ValueError when its SHA-256 differs.
     """
     target = cache_folder() / "data" / url.rsplit("/", 1)[-1]
     if not target.exists():
@@ -28,10 +28,10 @@ def fetch(url: str, sha256: str) -> Path:
 
 
 def verify(path: Path, sha256: str, remedy: str) -> None:
-    """Raises FileNotFoundError or ValueError, with the remedy, unless the file has this SHA-256."""
+    """Raises FileNotFoundError or ValueError, which name the remedy, unless the file has this SHA-256."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing, expected a file with SHA-256 {sha256}: {remedy}")
     with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
-        raise ValueError(f"{path} is altered or truncated: SHA-256 {found}, expected {sha256}: {remedy}")
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != sha256:
+        raise ValueError(f"{path} is altered or truncated: SHA-256 {actual}, expected {sha256}: {remedy}")

@@ -1,4 +1,4 @@
-"""Picture files: reading one, and finding those of a folder of classes."""
+"""Image files: reading one, and listing those in a folder of classes."""
 
 from pathlib import Path
 
@@ -8,7 +8,11 @@ from PIL import Image
 
 
 def class_files(folder: Path) -> dict[str, list[Path]]:
-    """The image files of each class folder, both sorted; anything else that is not hidden raises."""
+    """The image files of each class folder, folders and files sorted.
+
+    Raises ValueError for anything else that is not hidden, and for a class without images; FileNotFoundError for a
+    missing folder.
+    """
     layout = "expected <class>/*.png, *.jpg or *.jpeg"
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is missing: {layout} in it")
@@ -27,7 +31,7 @@ def class_files(folder: Path) -> dict[str, list[Path]]:
 
 
 def read_image(path: Path) -> torch.Tensor:
-    """An 8-bit grey or RGB image: uint8 (channels, height, width)."""
+    """An 8-bit grey or RGB image, uint8 (channels, height, width); ValueError for any other file."""
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             mode, pixels = image.mode, np.array(image)

@@ -1,6 +1,7 @@
 """Claims judged by numbers: means with intervals, verdicts against thresholds, and the rows of metrics.json.
 
-It knows nothing of models, data or notebooks; a notebook hands it numbers and words.
+It knows nothing of models, data or notebooks: which claims there are stands in ``registry``, and a notebook hands over
+its numbers by ``verdicts``.
 """
 
 import json
@@ -15,10 +16,11 @@ import numpy as np
 from scipy import stats
 
 from companion import files
+from companion.evidence.registry import CLAIMS
 
 Row = dict[str, Any]
 
-CLAIMS = tuple(f"C{number}" for number in range(1, 12))
+VERDICTS = ("reproduced", "inconclusive", "not reproduced")
 _TEXTS = ("claim", "notebook", "statement", "quantity", "unit", "better", "baseline", "verdict")
 _NUMBERS = ("value", "low", "high", "threshold")
 KEYS = (
@@ -49,6 +51,7 @@ def interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
         )
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}")
+    # Not scipy.stats.ttest_1samp, which differs in the last bits and warns of values that are equal.
     mean = float(data.mean())
     quantile = float(stats.t.ppf((1 + confidence) / 2, len(data) - 1))
     half = quantile * float(data.std(ddof=1)) / math.sqrt(len(data))
@@ -123,10 +126,10 @@ def row(
 
 
 def check_row(row: Any, where: str = "row") -> None:
-    """Raise ValueError, opening with `where`, unless `row` has exactly the keys and kinds of a claims row."""
+    """Raise ValueError, its message opening with `where`, unless `row` has the keys and types of a claims row."""
     if not isinstance(row, dict) or set(row) != set(KEYS):
-        found = sorted(row) if isinstance(row, dict) else row
-        raise ValueError(f"{where}: must have the keys {', '.join(KEYS)}; got {found!r}")
+        given = sorted(row) if isinstance(row, dict) else row
+        raise ValueError(f"{where}: must have the keys {', '.join(KEYS)}; got {given!r}")
     for key in _TEXTS:
         if not isinstance(row[key], str) or (key != "unit" and not row[key].strip()):
             raise ValueError(f"{where}: {key} must be text, got {row[key]!r}")

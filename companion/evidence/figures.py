@@ -82,15 +82,15 @@ def save(figure: Figure, name: str) -> None:
 
 
 def intervals(
-    axes: plt.Axes, at: Sequence[float], found: Sequence[Interval], across: bool = False, **style: Any
+    axes: plt.Axes, at: Sequence[float], values: Sequence[Interval], across: bool = False, **style: Any
 ) -> None:
     """Means with their intervals as bars: upright at the abscissae ``at``, or ``across`` at these ordinates.
 
-    Unless ``style``, which is that of ``Axes.errorbar``, says otherwise, no line joins them.
+    ``style`` goes to ``Axes.errorbar``; without a line style in it, no line joins them.
     """
-    means = [interval.mean for interval in found]
-    below = [interval.mean - interval.low for interval in found]
-    above = [interval.high - interval.mean for interval in found]
+    means = [interval.mean for interval in values]
+    below = [interval.mean - interval.low for interval in values]
+    above = [interval.high - interval.mean for interval in values]
     style = {"ls": "none", "marker": "o", "ms": 4, "capsize": 2, **style}
     if across:
         axes.errorbar(means, at, xerr=[below, above], **style)
@@ -101,8 +101,8 @@ def intervals(
 def show_image(axes: plt.Axes, image: Any, title: str = "", extent: tuple[int, int] | None = None) -> None:
     """An image in [0, 1], (height, width) or (height, width, 3), without ticks.
 
-    ``extent`` is the size (height, width) that it is drawn at, by default its own.
-    Pixel centres fall on the same coordinates for every size: a picture of the same scene at another size overlays it.
+    ``extent`` is the size (height, width) at which it is drawn, by default its own. Its corner is at (-0.5, -0.5):
+    images of one scene with different numbers of pixels overlay each other where they have the same extent.
     """
     height, width = extent or image.shape[:2]
     axes.imshow(image, vmin=0, vmax=1, extent=(-0.5, width - 0.5, height - 0.5, -0.5))

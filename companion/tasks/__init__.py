@@ -1,1 +1,1 @@
-"""What a run can be asked to learn: data, model, loss and measures of each task, one module for each."""
+"""What a run can learn: the data, model, loss and measures of each task, one module for each."""

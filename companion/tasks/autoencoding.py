@@ -1,4 +1,4 @@
-"""Learning to rebuild images from a short code, at one size or at many, and what there is to measure on the result."""
+"""Learning to rebuild images from a short code, at one size or at many; the spectrum of what is rebuilt."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from torch import Tensor, nn
 
 from cclib.models.autoencoder import Autoencoder, AutoencoderConfig
 from companion import data
-from companion.tasks.task import Batch, device_of
+from companion.tasks.measures import psnr
+from companion.tasks.task import INFERENCE_BATCH, Batch, device_of
 
 
 @dataclass(frozen=True)
 class Autoencoding:
     """Rebuild the images of a data set, at the decoder's own size or at many.
 
-    The encoder always gets the whole image; the answer is the image, resized.
+    The encoder always sees the image at its own size; the target is the image resized to the size asked for.
 
     Args:
         model: the autoencoder.
         data: name of the data set, as in ``companion.data.load``; ``folder`` goes with it.
-        train_size, test_size: how many images of each split to use, from the front; 0 means all. Splits are mixed.
-        sides: range of the sides asked for in training, drawn for each batch and axis alone; None means that only the
-            decoder's own size is trained.
+        train_size, test_size: how many images to use, the first ones, of the training split and of each of the others;
+            0 means all. Splits are in mixed order.
+        sides: range of the sides asked for in training, drawn independently for each batch and axis; None: training
+            asks for the decoder's own size only.
         never: sides that training does not draw.
-        nominal: share of the batches that are of the decoder's own size, where ``sides`` is given.
+        nominal: share of the batches at the decoder's own size, where ``sides`` is given.
     """
 
     model: AutoencoderConfig
@@ -89,14 +91,14 @@ class Autoencoding:
 def pictures(
     model: nn.Module, images: Tensor, sizes: Iterable[tuple[int, int]], spread: bool = False
 ) -> dict[tuple[int, int], Tensor]:
-    """Size -> what an autoencoder makes of any number of images, (n, channels, *size), as a screen shows it.
+    """What an autoencoder makes of any number of images: size -> (n, channels, *size), clamped to [0, 1], on the CPU.
 
-    That is in [0, 1], and on the CPU. What the sizes have in common, such as the code, is computed once.
+    What the sizes have in common, such as the code, is computed once. ``spread`` is that of ``Autoencoder``.
     """
     assert isinstance(model, Autoencoder)
     device = device_of(model)
     made: dict[tuple[int, int], list[Tensor]] = {size: [] for size in sizes}
-    for part in images.split(250):
+    for part in images.split(INFERENCE_BATCH):
         for size, answer in model.decode_all(model.encoder(part.to(device)), made, spread).items():
             made[size].append(answer.float().cpu())
     return {size: torch.cat(answers).clamp(0, 1) for size, answers in made.items()}
@@ -109,23 +111,18 @@ def resampled(images: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(images, size, mode="bicubic", antialias=True).clamp(0, 1)
 
 
-def psnr(images: Tensor, truth: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of the error over all images together, up to 120; the peak is 1."""
-    return float(-10 * F.mse_loss(images, truth).clamp_min(1e-12).log10())
-
-
 def line_power(images: Tensor) -> Tensor:
-    """Spectral power of square images by frequency along one axis, whatever it is along the other.
+    """Spectral power of square images by the frequency along one axis, averaged over the frequencies along the other.
 
-    Each image is tapered by a Hann window, against its borders. A pattern that repeats every p pixels stands out as a
-    line at frequency side / p.
+    Each image is tapered by a Hann window, so that its borders do not show. A pattern that repeats every p pixels is
+    a line at frequency side / p.
 
     Args:
         images: (n, channels, side, side).
 
     Returns:
-        (side,): the power at 0, 1, ... cycles per side, from side / 2 on the mirror image; the mean over images,
-        channels and both axes.
+        (side,): the power at 0, 1, ... cycles per side, mirrored beyond side / 2; the mean over images, channels and
+        both axes.
     """
     side = images.shape[-1]
     window = torch.hann_window(side, periodic=False, dtype=images.dtype)
@@ -134,14 +131,14 @@ def line_power(images: Tensor) -> Tensor:
 
 
 def strongest_line(power: Tensor) -> float:
-    """How far, in dB, the power of one line stands above that of its neighbours, at most.
+    """How far, in dB, the line that stands out most is above its neighbours in the spectrum.
 
     1. Take the power of ``line_power`` in dB.
-    2. Subtract from each line the mean of the lines two to its left and right: the taper widens a line by one.
-    3. Take the largest, from 3 cycles per side on. A smooth spectrum gives about zero.
+    2. Subtract from each line the mean of those two to its left and two to its right: the taper widens a line by one.
+    3. Take the largest difference, from 3 cycles per side on. A smooth spectrum gives about zero.
 
-    It looks at every frequency, since layers that grow by other factors than two leave their marks elsewhere than
-    those that double.
+    Every frequency counts, since a layer that enlarges by another factor than two leaves its trace elsewhere than one
+    that doubles.
     """
     side = len(power)
     decibels = 10 * power.log10()
@@ -153,5 +150,4 @@ def strongest_line(power: Tensor) -> float:
 def load_images(name: str, folder: str | None) -> tuple[str, dict[str, Tensor]]:
     """Fingerprint and splits of a data set, the images in [0, 1]."""
     dataset = data.load(name, folder=folder)
-    splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    return dataset.fingerprint, {key: split.images.to(torch.float32) / 255 for key, split in splits.items()}
+    return dataset.fingerprint, {key: split.images.to(torch.float32) / 255 for key, split in dataset.splits.items()}

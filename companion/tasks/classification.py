@@ -15,9 +15,7 @@ from cclib.models.classifier import Classifier, ClassifierConfig
 from cclib.models.resampling import resized
 from companion import data
 from companion.tasks.normalisation import channel_statistics, normalised
-from companion.tasks.task import Batch, device_of
-
-INFERENCE_BATCH = 250  # images
+from companion.tasks.task import INFERENCE_BATCH, Batch, device_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,8 @@ class Classification:
     Args:
         model: the classifier.
         data: name of the data set, as in ``companion.data.load``; ``folder`` goes with it.
-        train_size, test_size: how many images of each split to use, from the front; 0 means all. Splits are mixed.
+        train_size, test_size: how many images to use, the first ones, of the training split and of each of the others;
+            0 means all. Splits are in mixed order.
         augment: training images are mirrored, one in two, and moved by up to an eighth of their side.
     """
 
@@ -73,23 +72,24 @@ class Classification:
         """Accuracy in per cent and mean cross-entropy."""
         images, labels = self.split(split)
         scores = logits(model, images)
-        right = (scores.argmax(1) == labels).sum().item()
-        return {"accuracy": 100 * right / len(labels), "loss": F.cross_entropy(scores, labels).item()}
+        correct = (scores.argmax(1) == labels).sum().item()
+        return {"accuracy": 100 * correct / len(labels), "loss": F.cross_entropy(scores, labels).item()}
 
 
 @dataclass(frozen=True)
 class FlexibleClassification(Classification):
-    """The same, trained at many sizes: every batch has an input size and sizes of feature maps of its own.
+    """Classification trained at many sizes: each batch has its own input size and its own sizes of feature maps.
 
     Args:
         input_sides: range of the side that the images are resized to.
         growth: range of the factor by which all feature maps grow together; only a "cc" or a "resize" network can
             follow.
-        jitter: the feature maps of one nominal size grow by a further factor, up to 1 + ``jitter`` either way.
-        nominal_inputs, nominal_maps: share of the batches in which the input keeps its size, and of those in which the
-            feature maps do.
+        jitter: the feature maps of each nominal size grow by a further factor, at most 1 + ``jitter`` and at least its
+            inverse.
+        nominal_inputs, nominal_maps: share of the batches in which the input keeps its nominal size, and of those in
+            which the feature maps do.
 
-    It is validated and tested at the network's own sizes, the input as near to its own as ``input_sides`` allows.
+    Validation and test are at the network's nominal sizes, or at the input size of ``input_sides`` nearest to it.
     """
 
     input_sides: tuple[int, int] = (28, 28)
@@ -99,26 +99,26 @@ class FlexibleClassification(Classification):
     nominal_maps: float = 0.25
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """Images and labels, with the side of the input and of each feature map as a third tensor."""
+        """Images at their own size, labels, and the sides to use: of the input and of each feature map."""
         for images, labels in super().batches(batch_size, generator):
             yield images, labels, torch.tensor(self.draw_sizes(generator))
 
     def draw_sizes(self, generator: torch.Generator) -> list[int]:
+        """The sides of the input and of each feature map."""
         side, *sizes = self.model.sizes
 
         def uniform() -> float:
             return float(torch.rand((), generator=generator, dtype=torch.float64))
 
-        def factor(low: float, high: float) -> float:
-            """Its logarithm is uniform."""
+        def log_uniform(low: float, high: float) -> float:
             return low * (high / low) ** uniform()
 
         if uniform() >= self.nominal_inputs:
-            side = round(factor(*self.input_sides))
+            side = round(log_uniform(*self.input_sides))
         if uniform() >= self.nominal_maps:
-            common = factor(*self.growth)
-            grown = {  # layers that keep a size go on keeping it
-                size: max(1, round(size * common * factor(1 / (1 + self.jitter), 1 + self.jitter)))
+            common = log_uniform(*self.growth)
+            grown = {  # layers whose nominal sizes are equal keep equal sizes
+                size: max(1, round(size * common * log_uniform(1 / (1 + self.jitter), 1 + self.jitter)))
                 for size in dict.fromkeys(sizes)
             }
             sizes = [grown[size] for size in sizes]
@@ -138,7 +138,7 @@ class FlexibleClassification(Classification):
 
 
 def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Some mirrored, all moved by up to an eighth of the side, with zeros, the mean, where nothing was."""
+    """Each image mirrored or not, and moved by up to an eighth of its side; zero, the mean, fills what is uncovered."""
     count, _, height, width = images.shape
     pad = height // 8
     mirrored = torch.rand(count, generator=generator) < 0.5
@@ -150,16 +150,16 @@ def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def logits(model: nn.Module, images: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
-    """What a classifier answers to any number of images, (n, classes), on the CPU; ``sizes`` as it takes them."""
+    """The scores of any number of images, (n, classes), on the CPU; ``sizes`` are those of the classifier's call."""
     device = device_of(model)
     options = {} if sizes is None else {"sizes": sizes}
     return torch.cat([model(part.to(device), **options).cpu() for part in images.split(INFERENCE_BATCH)])
 
 
 def with_statistics_of(model: nn.Module, images: Tensor, sizes: Sequence[int] | None = None) -> nn.Module:
-    """A copy whose batch norms have the mean and variance that they see on ``images``, averaged over batches.
+    """A copy of a model whose batch norms hold the mean and variance of their inputs on ``images``.
 
-    A batch has ``INFERENCE_BATCH`` images, the last one perhaps fewer.
+    Both are averages over batches of ``INFERENCE_BATCH`` images, the last one perhaps smaller.
     """
     copied = copy.deepcopy(model)
     norms = [module for module in copied.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -177,8 +177,5 @@ def load_normalised(name: str, folder: str | None) -> tuple[str, dict[str, Batch
     """Fingerprint and splits of a data set, normalised by the mean and deviation of its training images."""
     dataset = data.load(name, folder=folder)
     statistics = channel_statistics(dataset.train)
-    splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    tensors: dict[str, Batch] = {
-        key: (normalised(split.images, *statistics), split.labels) for key, split in splits.items()
-    }
-    return dataset.fingerprint, tensors
+    splits = dataset.splits.items()
+    return dataset.fingerprint, {key: (normalised(split.images, *statistics), split.labels) for key, split in splits}

@@ -11,18 +11,19 @@ from torch import Tensor, nn
 
 from cclib.models.downscaler import Downscaler, DownscalerConfig
 from companion import data
+from companion.tasks.measures import decibels
 from companion.tasks.task import Batch, device_of
 
 
 @dataclass(frozen=True)
 class Downscaling:
-    """Imitate anti-aliased bicubic down-scaling, from crops of photographs and white noise with the right answers.
+    """Imitate anti-aliased bicubic down-scaling, shown on crops of photographs and on white noise.
 
     Args:
         model: the down-scaler.
-        factors: range of the factors (input size over output size) seen in training, drawn for each axis alone.
+        factors: range of the factors (input size over output size) of training, drawn independently for each axis.
         unseen: factors of the test, (vertical, horizontal).
-        gap: training keeps this far from every factor in ``unseen``, where its range is not a point.
+        gap: training keeps this far from every factor in ``unseen``, unless ``factors`` is a single one.
         epoch_batches, crop: batches per epoch; side of the square crops, pixels.
     """
 
@@ -68,26 +69,25 @@ class Downscaling:
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         middle = sum(self.factors) / 2
-        return {"psnr": psnr(model, data.PHOTOGRAPHS["validation"], (middle, middle))}
+        return {"psnr": mean_psnr(model, data.PHOTOGRAPHS["validation"], (middle, middle))}
 
     def test(self, model: nn.Module) -> dict[str, float]:
         """PSNR in dB at each unseen factor, on photographs that training never saw."""
-        return {f"{a:g} x {b:g}": psnr(model, data.PHOTOGRAPHS["test"], (a, b)) for a, b in self.unseen}
+        return {f"{a:g} x {b:g}": mean_psnr(model, data.PHOTOGRAPHS["test"], (a, b)) for a, b in self.unseen}
 
 
-def psnr(model: nn.Module, photographs: Iterable[str], factor: tuple[float, float]) -> float:
-    """Mean over photographs of the peak signal-to-noise ratio to the bicubic answer, in dB; the peak is 1."""
+def mean_psnr(model: nn.Module, photographs: Iterable[str], factor: tuple[float, float]) -> float:
+    """The mean over photographs of the PSNR to bicubic down-scaling, in dB; the peak is 1."""
     crops = (load_grey(name)[None, :, 100:228, 100:228].to(device_of(model)) for name in photographs)
-    errors = [squared_error(model, crop, factor) for crop in crops]
-    return float(-10 * torch.stack(errors).log10().mean())
+    return decibels(torch.stack([squared_error(model, crop, factor) for crop in crops]))
 
 
 def squared_error(model: nn.Module, images: Tensor, factor: tuple[float, float], border: int = 3) -> Tensor:
-    """Mean squared error to the bicubic answer, ``border`` output pixels away from the border."""
+    """The mean squared error to bicubic down-scaling, but for ``border`` output pixels on each side."""
     scales = tuple(1 / side for side in factor)
-    answer = F.interpolate(images, scale_factor=scales, mode="bicubic", antialias=True, recompute_scale_factor=False)
+    truth = F.interpolate(images, scale_factor=scales, mode="bicubic", antialias=True, recompute_scale_factor=False)
     inside = (..., slice(border, -border), slice(border, -border))
-    return F.mse_loss(model(images, factor)[inside], answer[inside])
+    return F.mse_loss(model(images, factor)[inside], truth[inside])
 
 
 def load_grey(name: str) -> Tensor:

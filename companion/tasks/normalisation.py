@@ -1,4 +1,4 @@
-"""The statistics of a split's pixels, and images normalised by them."""
+"""Images normalised by the statistics of a split's pixels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from companion.data import Split
 
 def channel_statistics(split: Split) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and population standard deviation of each channel, pixels in [0, 1]: two float32 (channels,)."""
-    # Counts of the 256 values are exact: the result depends neither on threads nor on the order of summation.
+    # From the exact counts of the 256 values, so that neither threads nor the order of summation change the result.
     values = torch.arange(256, dtype=torch.float64) / 255
     counts = torch.stack([torch.bincount(plane.flatten(), minlength=256) for plane in split.images.unbind(1)])
     share = counts / counts.sum(1, keepdim=True).double()  # (channels, 256)

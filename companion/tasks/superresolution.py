@@ -1,4 +1,4 @@
-"""Learning to enlarge photographs by any factor, from photographs that were made smaller."""
+"""Learning to enlarge photographs by any factor, from their reductions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from companion import data
 from companion.data.pictures import read_image
 from companion.tasks.task import Batch, device_of
 
-SIDE = 384  # pixels: validation and test look at the middle of a photograph, at most this high and wide
-BORDER = 8  # pixels of the large image that no measure looks at, on each side
+SIDE = 384  # pixels: validation and test use the middle of a photograph, at most this high and wide
+BORDER = 8  # pixels on each side of the large image that no measure counts
 
 Factors = tuple[float, float]  # output size over input size, (vertical, horizontal)
 
@@ -30,9 +30,9 @@ class SuperResolution:
 
     Args:
         model: the super-resolver.
-        ratios: what training draws the factor of a batch from, as (numerator, denominator).
+        ratios: the factors that training draws from, as (numerator, denominator).
         validated, tested: factors, (vertical, horizontal), of the validation and of the test.
-        square: share of the batches whose axes have the same factor.
+        square: the least share of the batches whose axes have the same factor.
         epoch_batches: batches per epoch.
         patch: side of the small images of training, pixels, rounded down to a multiple of the denominator.
     """
@@ -46,7 +46,7 @@ class SuperResolution:
     patch: int = 24
 
     def data_fingerprint(self) -> str:
-        return repr((data.photographs_fingerprint(), version("scikit-image")))  # which also measures
+        return repr((data.photographs_fingerprint(), version("scikit-image")))  # its measures are a part of the result
 
     def build(self) -> nn.Module:
         return SuperResolver(self.model)
@@ -55,7 +55,7 @@ class SuperResolution:
         return self.epoch_batches
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """Small and large images, mirrored and transposed at random; a batch has one factor for each axis."""
+        """Reductions and their originals, mirrored and transposed at random; one factor for each axis of a batch."""
         pictures = [load_luminance(name) for name in data.PHOTOGRAPHS["train"]]
 
         def below(bound: int) -> int:
@@ -102,33 +102,34 @@ class SuperResolution:
 
 
 def quality(model: nn.Module, image: Tensor, factors: Factors) -> dict[str, float]:
-    """How well ``model`` restores an image, (1, height, width) in [0, 1], from a small one: PSNR in dB, and SSIM.
+    """How well ``model`` restores an image, (1, height, width) in [0, 1], from its reduction: PSNR in dB, and SSIM.
 
-    SSIM is that of Wang et al. (2004): a Gaussian window of deviation 1.5. What it answers is clipped to [0, 1].
+    What the model answers is clamped to [0, 1]. SSIM is that of Wang et al. (2004), with a Gaussian window of standard
+    deviation 1.5; both measures are scikit-image's, in float64.
     """
     small, large = reduced(image, factors)
     answer = model(small[None].to(device_of(model)), size=tuple(large.shape[1:])).float().clamp(0, 1)
     inside = slice(BORDER, -BORDER)
-    true, found = large[0, inside, inside].numpy(), answer[0, 0, inside, inside].cpu().numpy()
+    truth, restored = large[0, inside, inside].numpy(), answer[0, 0, inside, inside].cpu().numpy()
     window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return {
-        "psnr": float(peak_signal_noise_ratio(true, found, data_range=1)),
-        "ssim": float(structural_similarity(true, found, data_range=1, **window)),
+        "psnr": float(peak_signal_noise_ratio(truth, restored, data_range=1)),
+        "ssim": float(structural_similarity(truth, restored, data_range=1, **window)),
     }
 
 
 def reduced(image: Tensor, factors: Factors) -> tuple[Tensor, Tensor]:
-    """The small image, and the middle of ``image``, as much of it as is exactly ``factors`` times as large.
+    """A reduction, and its original: the largest middle of ``image`` that is exactly ``factors`` times as large.
 
     Raises:
-        ValueError: no part of the image is: it is smaller than the numerator of the factor as a fraction.
+        ValueError: the image has fewer pixels on an axis than the numerator of the axis's factor as a fraction.
     """
     ratios = [Fraction(factor).limit_denominator(100) for factor in factors]
     counts = [side // ratio.numerator for side, ratio in zip(image.shape[1:], ratios, strict=True)]
     if 0 in counts:
         raise ValueError(
-            f"factors {factors} need an image of whole multiples of their numerators, as {ratios}; "
-            f"image has only {tuple(image.shape[1:])} pixels"
+            f"factors {factors}, as fractions {' and '.join(map(str, ratios))}, need an image at least as large as "
+            f"the numerators, but image has only {tuple(image.shape[1:])} pixels"
         )
     height, width = (count * ratio.numerator for count, ratio in zip(counts, ratios, strict=True))
     small_height, small_width = (count * ratio.denominator for count, ratio in zip(counts, ratios, strict=True))
@@ -145,7 +146,10 @@ def middle(image: Tensor, height: int, width: int) -> Tensor:
 def ratios_between(
     low: float, high: float, largest_denominator: int, unseen: Iterable[float], gap: float
 ) -> tuple[tuple[int, int], ...]:
-    """The factors in [low, high] with small denominators that keep ``gap`` from all of ``unseen``, in rising order."""
+    """The factors in [low, high], rising, with denominators up to the largest, that keep ``gap`` from every ``unseen``.
+
+    They are (numerator, denominator), in lowest terms.
+    """
     kept = {
         Fraction(numerator, denominator)
         for denominator in range(1, largest_denominator + 1)
@@ -157,7 +161,7 @@ def ratios_between(
 
 
 def luminance(image: Tensor) -> Tensor:
-    """One channel of ITU-R BT.601 from grey or RGB, (channels, height, width) -> (1, height, width)."""
+    """The luminance of ITU-R BT.601 of a grey or RGB image, (channels, height, width) -> (1, height, width)."""
     if len(image) == 1:
         return image
     return torch.einsum("chw,c->hw", image, image.new_tensor([0.299, 0.587, 0.114]))[None]

@@ -1,7 +1,7 @@
-"""What a run can be asked to learn: data, model, loss and measures of each task, as plain values.
+"""What every task has: data, a model, a loss and measures, declared by plain values.
 
-One module for each task; this file imports none of them: a trained network is kept as long as the code of its own task
-is unchanged. How a task is trained is ``companion.train.training``'s; a task is the same for every seed.
+Each task is a module of its own and imports no other task that it does not extend: a trained network is kept as long as
+the code of its own task is unchanged. ``companion.train.training`` trains a task, the same one for every seed.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+INFERENCE_BATCH = 250  # images that a model is given at a time where nothing is learned
+
 Batch = tuple[Tensor, ...]
 
 
 class Task(Protocol):
     """A frozen dataclass of plain values with these methods; its values are the identity of a cached run.
 
-    A model may sit on any device: the methods take it as it is and move data to it.
+    A model may be on any device: the methods leave it there and move the data to it.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]  # what makes a class a dataclass for type checkers
+
+    def __hash__(self) -> int: ...
 
     def data_fingerprint(self) -> str:
         """A hash of the data that the task reads."""
@@ -45,5 +49,5 @@ class Task(Protocol):
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where a model sits; one without parameters, such as a fixed resizer, on the CPU."""
+    """The device of a model's parameters; the CPU for a model without any, such as a fixed resizer."""
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

@@ -11,14 +11,15 @@ import inspect
 import json
 import os
 import statistics
+import sys
 import threading
-import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import joblib
@@ -28,14 +29,16 @@ from torch import nn
 from tqdm import tqdm
 
 from companion.files import atomic_write, cache_folder, notice, write_json
-from companion.fingerprint import closure
+from companion.fingerprint import PACKAGES, closure
+from companion.processes import end_with_starter
 from companion.tasks.task import Task
 from companion.train import training
 
 EPOCHS_DONE = "epochs-done"  # the file in a run's folder that its progress is read from
 JOBS_PER_GPU = 4
-# Code that a run executes, if at all, without effect on its numbers: the key holds the content of the data itself.
-APART = ("companion.data", "companion.files", "cclib.frozen")
+# What a run imports without effect on its numbers: reading data, whose content the key holds itself; writing files;
+# layers in other forms, from discrete ones or for deployment.
+APART = ("companion.data", "companion.files", "cclib.conversion", "cclib.frozen")
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Run:
             "training": asdict(self.training),
             "seed": self.seed,
             "data": self.task.data_fingerprint(),
-            "code": code(type(self.task)),
+            "code": code(self.task),
             "torch": torch.__version__,
         }
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
@@ -65,10 +68,52 @@ class Run:
         return cache_folder() / "runs" / self.key
 
 
+def code(task: Task) -> dict[str, str]:
+    """The code behind the numbers of a run of ``task``: module -> hash."""
+    return hashes(sources(task))
+
+
 @lru_cache
-def code(task: type) -> dict[str, str]:
-    """The code that a run of such a task executes: module -> hash."""
-    return closure([Path(inspect.getfile(task)), Path(str(training.__file__))], apart=APART)
+def hashes(sources: frozenset[Path]) -> dict[str, str]:
+    return closure(sources, apart=APART)
+
+
+def sources(task: Task) -> frozenset[Path]:
+    """The files whose code, with all that they import, is behind the numbers: of the task, the training, the model.
+
+    A layer finds its filter by name, which no import shows; so the model is built, to see what it is made of.
+    """
+    return model_files(task) | {Path(inspect.getfile(type(task))), Path(str(training.__file__))}
+
+
+@lru_cache
+def model_files(task: Task) -> frozenset[Path]:
+    """The files of the project that build the model of ``task``, or define the class of a part of it.
+
+    Raises:
+        ValueError: a part is defined in a notebook, whose versions a key could not tell apart.
+    """
+    modules: set[str] = set()
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call":
+            modules.add(frame.f_globals.get("__name__", ""))
+
+    with torch.random.fork_rng(devices=[]):
+        task.build()  # what it imports first is executed now, and not noted
+        earlier = sys.getprofile()
+        sys.setprofile(note)
+        try:
+            model = task.build()
+        finally:
+            sys.setprofile(earlier)
+    modules |= {type(part).__module__ for part in model.modules()}
+    if "__main__" in modules:
+        raise ValueError(
+            f"the model of {type(task).__name__} has a part that is defined in a notebook: move it to a module of the "
+            "project, so that a run with it is trained again when it changes"
+        )
+    return frozenset(Path(str(sys.modules[name].__file__)) for name in modules if name.split(".")[0] in PACKAGES)
 
 
 @dataclass(frozen=True)
@@ -110,7 +155,7 @@ def run_all(runs: Sequence[Run], jobs: int | None = None) -> list[Result]:
         raise ValueError("device is 'cuda', but torch finds no CUDA device here: set the parameter device to 'cpu'")
     with progress_bar(list(missing.values())), no_worker_warnings():
         joblib.Parallel(n_jobs=jobs or default_jobs(needed))(
-            joblib.delayed(compute)(run, os.getpid(), place) for place, run in enumerate(missing.values())
+            joblib.delayed(compute)(run, os.getpid(), index) for index, run in enumerate(missing.values())
         )
     results = [load(run) for run in runs]
     if any(result is None for result in results):
@@ -126,7 +171,7 @@ def each(function: Callable[[Result], Any], results: Sequence[Result], jobs: int
     jobs = jobs or default_jobs({result.run.training.device for result in results})
     with no_worker_warnings():
         return joblib.Parallel(n_jobs=jobs)(
-            joblib.delayed(measure)(function, result, os.getpid(), place) for place, result in enumerate(results)
+            joblib.delayed(measure)(function, result, os.getpid(), index) for index, result in enumerate(results)
         )
 
 
@@ -137,18 +182,18 @@ def default_jobs(devices: Collection[str] = ()) -> int:
     return configured or max(1, min(joblib.cpu_count(), most))
 
 
-def measure(function: Callable[[Result], Any], result: Result, parent: int, place: int) -> Any:
-    with alone(parent, place), torch.no_grad():
+def measure(function: Callable[[Result], Any], result: Result, parent: int, index: int) -> Any:
+    with alone(parent, index), torch.no_grad():
         return function(result)
 
 
-def compute(run: Run, parent: int, place: int = 0) -> None:
+def compute(run: Run, parent: int, index: int = 0) -> None:
     """Carry out a run in one thread and store its result; continues from the run's checkpoint if there is one.
 
-    ``parent`` is the process that asked for it; a worker process ends with it. ``place`` is the run's among those
+    ``parent`` is the process that asked for it; a worker process ends with it. ``index`` is the run's among those
     that were asked for.
     """
-    with alone(parent, place):
+    with alone(parent, index):
         run.folder.mkdir(parents=True, exist_ok=True)
         for left_by_a_kill in run.folder.glob(".*.partial"):
             left_by_a_kill.unlink()
@@ -169,31 +214,18 @@ def no_worker_warnings() -> Iterator[None]:
 
 
 @contextmanager
-def alone(parent: int, place: int) -> Iterator[None]:
-    """One thread and, by ``place``, one GPU while it lasts; a worker process ends with ``parent``, which asked."""
+def alone(parent: int, index: int) -> Iterator[None]:
+    """One thread and, by ``index``, one GPU while it lasts; a worker process ends with ``parent``, which asked."""
     if os.getpid() != parent:
-        end_with_parent()
+        end_with_starter()
     if torch.cuda.is_available():
-        torch.cuda.set_device(place % torch.cuda.device_count())
+        torch.cuda.set_device(index % torch.cuda.device_count())
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-@lru_cache(maxsize=1)  # once a process
-def end_with_parent() -> None:
-    """From now on, end this process as soon as its parent is gone."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
@@ -241,7 +273,7 @@ def checksum(result: dict) -> str:
 
 
 def load(run: Run) -> Result | None:
-    """The stored result of a run, or None; a damaged one is removed, and the terminal told."""
+    """The stored result of a run, or None; a damaged one is removed, with a line on the terminal."""
     path = run.folder / "result.json"
     if not path.exists():
         return None

@@ -1,6 +1,6 @@
-"""What the notebooks with trained networks share: the search for a learning rate, the seeds, curves, seconds.
+"""The search for each network's learning rate, and the networks trained at it with several seeds.
 
-Networks go by their names; how one becomes a run is the notebook's.
+Networks go by their names; a notebook says how one becomes a run.
 """
 
 from __future__ import annotations
@@ -40,20 +40,22 @@ def learning_rates(
     """
     if len(rates) < 2 or list(rates) != sorted(set(rates)):
         raise ValueError(f"rates must be at least two, rising, got {list(rates)}")
-    found: dict[Name, dict[float, float]] = {name: {} for name in names}
-    wanted = [(name, rate) for name in found for rate in rates]
+    reached: dict[Name, dict[float, float]] = {name: {} for name in names}
+    wanted = [(name, rate) for name in reached for rate in rates]
     for _ in range(rounds + 1):
         trials = runs.run_all([shortened(make_run(name, rate, seed)) for name, rate in wanted])
         for (name, rate), trial in zip(wanted, trials, strict=True):
-            found[name][rate] = trial.history[-1][measure]
-        wanted = [(name, rate) for name, tried in found.items() for rate in beyond(tried)]
+            reached[name][rate] = trial.history[-1][measure]
+        wanted = [(name, rate) for name, tried in reached.items() for rate in beyond(tried)]
         if not wanted:
             break
-    chosen = {name: best(tried) for name, tried in found.items()}
-    columns = sorted({rate for tried in found.values() for rate in tried})
-    cells = [[f"{tried[rate]:.2f}" if rate in tried else "" for rate in columns] for tried in found.values()]
-    table = pd.DataFrame(cells, pd.Index(found, name="network"), pd.Index(columns, name="learning rate"), dtype=object)
-    inside = ["no" if beyond(tried) else "yes" for tried in found.values()]
+    chosen = {name: best(tried) for name, tried in reached.items()}
+    columns = sorted({rate for tried in reached.values() for rate in tried})
+    cells = [[f"{tried[rate]:.2f}" if rate in tried else "" for rate in columns] for tried in reached.values()]
+    table = pd.DataFrame(
+        cells, pd.Index(reached, name="network"), pd.Index(columns, name="learning rate"), dtype=object
+    )
+    inside = ["no" if beyond(tried) else "yes" for tried in reached.values()]
     return table.assign(chosen=list(chosen.values()), inside=inside), chosen
 
 

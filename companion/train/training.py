@@ -69,8 +69,8 @@ def fit(
 ) -> tuple[nn.Module, History]:
     """Train, resuming from the file ``checkpoint`` if it is there, and writing it after every epoch.
 
-    ``after_epoch`` is called with the number of epochs done, once at the start and then after each. Of a damaged
-    checkpoint the terminal is told, and the run starts anew.
+    ``after_epoch`` is called with the number of epochs done, once at the start and then after each. A damaged
+    checkpoint is reported on the terminal, and the run starts anew.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,7 +1,7 @@
 """The commands behind dvc.yaml and the Makefile: `python -m companion --help`.
 
-It decides what is run and where results go; running one notebook is cclib/notebooks.py's, tables are
-cclib/tables.py's. Every error that a user can mend ends in one line and exit status 1.
+It decides what is run and where results go; ``notebooks`` runs one, ``companion.evidence`` makes tables and pages.
+Every error that a user can mend ends in one line and exit status 1.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from companion import files, fingerprint
 from companion.evidence import claims, tables
-from companion.workflow import notebooks
+from companion.workflow import notebooks, profiles
 
 ROOT = files.project_root()
 CLAIMS = ROOT / "results" / "claims.json"
@@ -65,15 +65,15 @@ def _parser() -> argparse.ArgumentParser:
         ("repro", repro, "rerun everything and compare the claims with the committed ones"),
     ):
         commands.add_parser(name, help=purpose).set_defaults(command=command)
-    readme = commands.add_parser("readme", help="regenerate the generated parts of README.md")
-    readme.add_argument("--check", action="store_true", help="write nothing; exit 1 if README.md is not up to date")
+    readme = commands.add_parser("readme", help="regenerate results/CLAIMS.md and the findings in README.md")
+    readme.add_argument("--check", action="store_true", help="write nothing; exit 1 if they are not up to date")
     readme.set_defaults(command=update_readme)
     return parser
 
 
 def run_notebook(options: argparse.Namespace) -> int:
     """Run a notebook; only the project's own profile goes to results/ unasked."""
-    settings = notebooks.read_yaml(ROOT / "params.yaml")
+    settings = profiles.read_yaml(ROOT / "params.yaml")
     if not isinstance(settings, dict) or set(settings) != {"profile"}:
         raise ValueError(f"params.yaml: must hold `profile: name` and nothing else, got {settings!r}")
     default = settings["profile"]
@@ -93,7 +93,7 @@ def fingerprints(options: argparse.Namespace) -> int:
     """Write results/code/NN-name.json for every notebook; one whose content is unchanged reruns nothing."""
     folder = ROOT / "results" / "code"
     folder.mkdir(parents=True, exist_ok=True)
-    names = notebooks.notebook_names(ROOT)
+    names = profiles.notebook_names(ROOT)
     for stale in {path for path in folder.iterdir() if path.stem not in names}:
         stale.unlink()
     for name in names:
@@ -103,9 +103,8 @@ def fingerprints(options: argparse.Namespace) -> int:
 
 def dependencies(name: str) -> dict[str, dict[str, str]]:
     """The hashes of the modules behind a notebook and its runner, and the versions its numbers depend on."""
-    sources = [notebooks.source_path(ROOT, name), ROOT / "cclib" / "notebooks.py"]
-    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
-    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
+    sources = [profiles.source_path(ROOT, name), Path(notebooks.__file__)]
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", _text(ROOT / "constraints.txt"), re.MULTILINE))
     return {"code": fingerprint.closure(sources), "packages": {package: pins[package] for package in _PINS}}
 
 
@@ -117,7 +116,7 @@ def gather_claims(options: argparse.Namespace) -> int:
 
 def ship_network(options: argparse.Namespace) -> int:
     """Write the network that the playground starts from; it is trained, or taken from the run cache."""
-    from companion import playground  # with all that a notebook needs
+    from companion import playground  # loads torch and all that a notebook needs
 
     playground.ship()
     return 0
@@ -127,13 +126,13 @@ def write_pages(options: argparse.Namespace) -> int:
     """Write results/index.html and a page for every notebook."""
     from companion.evidence import pages  # nbconvert takes a second to load
 
-    pages.write(ROOT, notebooks.notebook_names(ROOT))
+    pages.write(ROOT, profiles.notebook_names(ROOT))
     return 0
 
 
 def all_rows() -> list[claims.Row]:
     """The rows in the notebooks' metrics.json, in the order of the claims."""
-    paths = [ROOT / "results" / name / "metrics.json" for name in notebooks.notebook_names(ROOT)]
+    paths = [ROOT / "results" / name / "metrics.json" for name in profiles.notebook_names(ROOT)]
     return sorted((row for path in paths for row in claims.read(path)), key=claims.sort_key)
 
 
@@ -207,25 +206,29 @@ def _dvc_repro() -> int:
 
 
 def update_readme(options: argparse.Namespace) -> int:
-    """Rewrite the generated parts of README.md, or with --check say whether they are up to date."""
-    path = ROOT / "README.md"
-    current = path.read_text(encoding="utf-8")
-    wanted = readme_text(current)
-    if options.check and wanted != current:
-        print("README.md is not up to date with results/; run `make readme`", file=sys.stderr)
+    """Rewrite what is generated from results/ for readers, or with --check say whether it is up to date."""
+    stale = {path: text for path, text in generated().items() if not path.exists() or _text(path) != text}
+    if options.check and stale:
+        names = " and ".join(str(path.relative_to(ROOT)) for path in stale)
+        print(f"{names}: not up to date with results/; run `make readme`", file=sys.stderr)
         return 1
-    if not options.check:
-        files.atomic_write(path, wanted)
+    for path, text in stale.items():
+        files.atomic_write(path, text)
     return 0
 
 
-def readme_text(current: str) -> str:
-    """README.md with its claims table and its measurements as results/ has them."""
-    records = {
-        name: json.loads((ROOT / "results" / name / "machine.json").read_text(encoding="utf-8"))
-        for name in notebooks.notebook_names(ROOT)
-    }
+def generated() -> dict[Path, str]:
+    """README.md with its findings, and results/CLAIMS.md, as they should be."""
     rows = claims.read(CLAIMS)
-    text = tables.replace_section(current, "overview", tables.overview_table(rows))
-    text = tables.replace_section(text, "claims", tables.claims_table(rows, paper_rows()))
-    return tables.replace_section(text, "machine", tables.machine_table(records))
+    records = {
+        name: json.loads(_text(ROOT / "results" / name / "machine.json")) for name in profiles.notebook_names(ROOT)
+    }
+    readme = ROOT / "README.md"
+    return {
+        readme: tables.replace_section(_text(readme), "findings", tables.findings(rows)),
+        ROOT / "results" / "CLAIMS.md": tables.claims_page(rows, paper_rows(), records),
+    }
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

@@ -1,14 +1,14 @@
 """Runs one notebook with the parameters of a profile; its results appear whole, or the earlier ones stay.
 
-It knows nothing of DVC, of the order of notebooks or of what they compute. Processes are ``machine``'s.
+It knows nothing of DVC, of the order of notebooks or of what they compute.
 """
 
-import ast
-import difflib
 import json
+import logging
 import os
-import re
 import shutil
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +16,13 @@ from typing import Any
 
 import nbformat
 import papermill
-import yaml
 from papermill.exceptions import PapermillExecutionError
 
-from companion import files
+from companion import files, processes
 from companion.evidence import claims
 from companion.workflow import machine
+from companion.workflow.cleaning import clean
+from companion.workflow.profiles import parameters, source_path
 
 # In this order, so that the notebook, which readers open, never stands beside figures older than itself.
 RESULTS = ("figures", "metrics.json", "machine.json", "notebook.ipynb")
@@ -34,101 +35,6 @@ _KERNEL_ENVIRONMENT = {
 
 class NotebookFailed(Exception):
     """A cell raised: the message holds its source and traceback."""
-
-
-def notebook_names(root: Path) -> list[str]:
-    """The experiments of the project, as NN-name, in order; 00 is no experiment."""
-    names = sorted(path.stem for path in (root / "notebooks").glob("[0-9][0-9]-*.ipynb"))
-    return [name for name in names if not name.startswith("00-")]
-
-
-def source_path(root: Path, name: str) -> Path:
-    """Where the source notebook is; an unknown name raises ValueError."""
-    if name not in notebook_names(root):
-        raise ValueError(f"notebook {name!r} does not exist; there are {', '.join(notebook_names(root))}")
-    return root / "notebooks" / f"{name}.ipynb"
-
-
-def load_profile(root: Path, profile: str) -> dict[str, dict[str, Any]]:
-    """A profile: "nb-" and a notebook's name -> {parameter: value}. An unknown or malformed one raises ValueError.
-
-    The prefix is there for `dvc exp run -S`, whose keys cannot begin with a digit.
-    """
-    names = sorted(path.stem for path in (root / "profiles").glob("*.yaml"))
-    if profile not in names:
-        raise ValueError(f"profile {profile!r} does not exist; there are {', '.join(names)}")
-    path = root / "profiles" / f"{profile}.yaml"
-    content = read_yaml(path)
-    if not isinstance(content, dict) or not all(isinstance(part, dict) for part in content.values()):
-        raise ValueError(f"{path}: must map each notebook to {{parameter: value}}, got {content!r}")
-    sections = [f"nb-{name}" for name in notebook_names(root)]
-    for unknown in sorted(set(content) - set(sections)):
-        close = difflib.get_close_matches(str(unknown), sections, 1, cutoff=0)
-        raise ValueError(f"{path}: {unknown!r} is no notebook's section; did you mean {close[0]!r}?")
-    return content
-
-
-def read_yaml(path: Path) -> Any:
-    """The content of a YAML file; ValueError where it is not YAML."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: is not YAML: {error}") from None
-
-
-def declared_parameters(notebook: Path) -> dict[str, Any]:
-    """The names and default values assigned in the one cell of a notebook tagged `parameters`.
-
-    Raises ValueError if there is not exactly one, or if it holds anything but `name = literal`.
-    """
-    cells = nbformat.read(notebook, as_version=4).cells
-    tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
-    if len(tagged) != 1:
-        raise ValueError(f"{notebook}: needs one cell tagged 'parameters', has {len(tagged)}")
-    declared = {}
-    for node in ast.parse(tagged[0]).body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        try:
-            if len(targets) != 1 or not isinstance(targets[0], ast.Name):
-                raise ValueError
-            declared[targets[0].id] = ast.literal_eval(node.value)
-        except ValueError:
-            line = ast.unparse(node)
-            raise ValueError(f"{notebook}: the parameters cell may hold `name = literal` only, not `{line}`") from None
-    return declared
-
-
-def parameters(root: Path, name: str, profile: str) -> dict[str, Any]:
-    """The profile's values for a notebook: exactly its declared parameters, with the types of its defaults."""
-    declared = declared_parameters(source_path(root, name))
-    where = f"profiles/{profile}.yaml, nb-{name}"
-    given = load_profile(root, profile).get(f"nb-{name}")
-    if given is None:
-        raise ValueError(
-            f"profiles/{profile}.yaml has no section 'nb-{name}'; add its parameters: {', '.join(declared)}"
-        )
-    for unknown in [key for key in given if key not in declared]:
-        close = difflib.get_close_matches(str(unknown), declared, 1, cutoff=0)
-        hint = f"did you mean {close[0]!r}?" if close else "it has none"
-        raise ValueError(f"{where}: the notebook has no parameter {unknown!r}; {hint}")
-    missing = [key for key in declared if key not in given]
-    if missing:
-        raise ValueError(f"{where}: missing {', '.join(missing)}; a profile gives every parameter")
-    for key, default in declared.items():
-        if not _same_type(given[key], default):
-            raise ValueError(
-                f"{where}: {key} must have the type of the notebook's default {default!r}, got {given[key]!r}"
-                + (" (YAML reads 1e-3 as text; write 1.0e-3)" if isinstance(given[key], str) else "")
-            )
-    return given
-
-
-def _same_type(value: Any, default: Any) -> bool:
-    if isinstance(default, list) and isinstance(value, list):
-        return not default or all(any(_same_type(item, like) for like in default) for item in value)
-    if default is None:  # nothing, or the name of something
-        return value is None or type(value) is str
-    return type(value) is type(default) or (type(default) is float and type(value) is int)
 
 
 def run(root: Path, name: str, profile: str, target: Path) -> None:
@@ -144,14 +50,16 @@ def run(root: Path, name: str, profile: str, target: Path) -> None:
     if profile == "smoke" and target.is_relative_to(root / "results"):
         raise ValueError("profile 'smoke' checks that notebooks run; it never writes to results/")
     commit = machine.commit(root)  # now: sources may change while the notebook runs
-    with _partial_folder(target) as partial, machine.watched() as watch:
+    started = time.monotonic()
+    with _partial_folder(target) as partial, processes.watched() as watch:
         environment = {"CCLIB_OUTPUT": str(partial), "IPYTHONDIR": str(partial / ".ipython")}
         os.environ.update(_KERNEL_ENVIRONMENT | environment)
         notebook = _execute(root, name, source, partial / "notebook.ipynb", given)
         nbformat.write(clean(notebook), partial / "notebook.ipynb")
         shutil.rmtree(partial / ".ipython", ignore_errors=True)
         _check_results(partial, name)
-        _record_measurements(partial / "machine.json", profile, watch.measurements() | {"commit": commit})
+        measured = machine.measurements(time.monotonic() - started, watch.peak_bytes) | {"commit": commit}
+        _record_measurements(partial / "machine.json", profile, measured)
         for result in RESULTS:
             _replace(partial / result, target / result)
 
@@ -174,8 +82,9 @@ def _partial_folder(target: Path) -> Iterator[Path]:
 
 
 def _execute(root: Path, name: str, source: Path, partial: Path, given: dict[str, Any]) -> nbformat.NotebookNode:
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # its own look at parameters does not know `str | None`
     cells = len(nbformat.read(source, as_version=4).cells) + 1
-    progress = machine.Progress(name, cells)
+    progress = Progress(name, cells)
     try:
         return papermill.execute_notebook(
             # Papermill formats paths with the parameters, so braces in a folder's name must be doubled.
@@ -203,67 +112,14 @@ def _execute(root: Path, name: str, source: Path, partial: Path, given: dict[str
         progress.close()
 
 
-def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The executed notebook without what differs from run to run: times, paths, progress bars, versions.
-
-    What it cannot remove, such as a memory address in an output, raises ValueError.
-    """
-    notebook = nbformat.from_dict(notebook)
-    notebook.metadata.pop("papermill", None)
-    notebook.metadata.get("language_info", {}).pop("version", None)
-    for index, cell in enumerate(notebook.cells):
-        cell.metadata.pop("papermill", None)
-        cell.metadata.pop("execution", None)
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.id = "injected-parameters"
-        if cell.cell_type == "code":
-            cell.outputs = _joined_streams(cell.outputs)
-            _check_stable(cell.outputs, index)
-    return notebook
-
-
-def _joined_streams(cell_outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Each run of pieces of one stream as one output: where a stream is cut is chance. No progress bars."""
-    joined = _join(cell_outputs)
-    for output in joined:
-        if output.output_type == "stream" and output.name == "stderr":
-            # What a line returned over is a progress bar or a notice for the terminal; a last 100 % or 2/2 is a bar's.
-            output.text = re.sub(r"[^\n]*\r([^\n\r]*\d( ?%|/\d)[^\n\r]*)?\n?", "", output.text)
-    # Again, since a bar may have cut another stream in two.
-    return _join([output for output in joined if output.output_type != "stream" or output.text.strip()])
-
-
-def _join(cell_outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    joined: list[nbformat.NotebookNode] = []
-    for output in cell_outputs:
-        if output.output_type == "stream" and joined and joined[-1].get("name") == output.name:
-            joined[-1].text += output.text
-        else:
-            joined.append(output)
-    return joined
-
-
-def _check_stable(cell_outputs: list[nbformat.NotebookNode], index: int) -> None:
-    text = json.dumps([output for output in cell_outputs if output.output_type == "stream"])
-    for output in cell_outputs:
-        kinds = output.get("data", {})
-        text += json.dumps({kind: kinds[kind] for kind in kinds if not kind.startswith("image/png")})
-    here = re.escape(json.dumps(str(files.project_root()))[1:-1])
-    found = re.search(rf"\bat 0x[0-9a-fA-F]{{6,}}|ipykernel_[0-9]+|{here}", text)
-    if found:
-        raise ValueError(
-            f"cell {index + 1} prints {found.group()!r}, which differs from run to run or from machine to machine"
-        )
-
-
 def _check_results(partial: Path, name: str) -> None:
     expected = {"figures", "metrics.json", "notebook.ipynb"}
-    found = {path.name for path in partial.iterdir()}
-    if expected - found or not any((partial / "figures").iterdir()):
-        missing = sorted(expected - found) or ["a file in figures"]
+    written = {path.name for path in partial.iterdir()}
+    if expected - written or not any((partial / "figures").iterdir()):
+        missing = sorted(expected - written) or ["a file in figures"]
         raise ValueError(f"{name}: the notebook ran, but did not write {', '.join(missing)} to files.folder()")
-    if found - set(RESULTS):
-        extra = ", ".join(sorted(found - set(RESULTS)))
+    if written - set(RESULTS):
+        extra = ", ".join(sorted(written - set(RESULTS)))
         raise ValueError(f"{name}: the notebook wrote {extra} to files.folder(); only {', '.join(RESULTS)} are kept")
     for row in claims.read(partial / "metrics.json"):
         if row["notebook"] != name:
@@ -280,3 +136,28 @@ def _replace(new: Path, old: Path) -> None:
         # A folder replaces only an empty one, so the old one steps aside, into .partial, which goes.
         os.replace(old, new.with_name(f"old-{old.name}"))
     os.replace(new, old)
+
+
+class Progress:
+    """The terminal's view of a run: which cell is at work, and the notebook's own progress bars (stderr)."""
+
+    def __init__(self, name: str, cells: int) -> None:
+        self._name, self._cells = name, cells
+        self._terminal = sys.stderr.isatty()
+        self._started = time.monotonic()
+        print(f"{name}: {cells} cells", file=sys.stderr, flush=True)
+
+    def cell_started(self, cell: Any, cell_index: int) -> None:
+        if self._terminal:
+            # Back to the line's start, and clear it.
+            self.write(f"\r\x1b[K{self._name}: cell {cell_index + 1} of {self._cells} ")
+
+    def write(self, text: str) -> None:
+        sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        end = "\r\x1b[K" if self._terminal else ""
+        self.write(f"{end}{self._name}: {time.monotonic() - self._started:.0f} s\n")

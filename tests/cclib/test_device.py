@@ -27,14 +27,14 @@ class TestOnCuda:
         torch.manual_seed(0)
         layer = CCConv2d(4, 4, 3, implementation=implementation, **options).double()
         x = torch.randn(2, 4, 9, 8, dtype=torch.float64, requires_grad=True)
-        found = {}
+        results = {}
         for device in ("cpu", "cuda"):
             layer.to(device)
             inputs = (x.to(device), *layer.parameters())
             y = layer(inputs[0], **call)
             assert y.device.type == device
-            found[device] = [y, *torch.autograd.grad(y.square().sum(), inputs)]
-        for on_cpu, on_cuda in zip(found["cpu"], found["cuda"], strict=True):
+            results[device] = [y, *torch.autograd.grad(y.square().sum(), inputs)]
+        for on_cpu, on_cuda in zip(results["cpu"], results["cuda"], strict=True):
             assert on_cuda.dtype == torch.float64
             torch.testing.assert_close(on_cuda.cpu(), on_cpu, rtol=1e-10, atol=1e-10)
 

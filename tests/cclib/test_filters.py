@@ -1,7 +1,7 @@
 """The continuous functions: their values, symmetries and initialisation, and the classical ones as resizers.
 
 The classical filters are held against torch's and resize-right's resizers. How a layer sums taps is tested in
-test_functional.py.
+functional/.
 """
 
 import math
@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from cclib import CCConv2d, cc_conv2d
-from cclib.filters import ClassicalFilter, MLPFilter, SplineFilter, make
+from cclib.filters import FILTERS, TRUNKS, ClassicalFilter, MLPFilter, SplineFilter, make, register, register_trunk
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its docstrings are not ours to mend
@@ -239,7 +240,7 @@ def test_wrong_learned_filters(maker, arguments, error, words):
         (lambda: MLPFilter(2, 2, 3, features=0), ValueError, "features must be at least 1, got 0"),
         (lambda: MLPFilter(2, 2, 3, features=2.5), TypeError, r"features must be an integer, got 2\.5"),
         (lambda: MLPFilter(2, 2, 3, hidden=0), ValueError, "hidden must be at least 1, got 0"),
-        (lambda: MLPFilter(2, 2, 3, trunk="relu"), ValueError, "trunk must be one of siren, .*, got 'relu'"),
+        (lambda: MLPFilter(2, 2, 3, trunk="relu"), ValueError, "trunk must be one of .*siren, got 'relu'"),
         (lambda: MLPFilter(2, 2, 3, trunk="fourier", hidden=3), ValueError, "hidden must be even.*got 3"),
         (lambda: MLPFilter(2, 2, 3, frequency=math.nan), ValueError, "frequency must be finite, got nan"),
         (lambda: MLPFilter(2, 2, 3, frequency="4"), TypeError, "frequency must be a number, got '4'"),
@@ -255,3 +256,37 @@ def test_wrong_learned_filters(maker, arguments, error, words):
 def test_wrong_options(build, error, words):
     with pytest.raises(error, match=words):
         build()
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """New names go when the test ends."""
+    monkeypatch.setitem(FILTERS, "mine", None)
+    monkeypatch.setitem(TRUNKS, "mine", None)
+
+
+@pytest.mark.usefixtures("names")
+def test_a_registered_filter_is_a_choice_by_name():
+    @register("mine")
+    class Fine(SplineFilter):
+        def __init__(self, *channels_and_size, groups, window):
+            super().__init__(*channels_and_size, groups=groups, spacing=0.5, window=window)
+
+    layer = CCConv2d(4, 6, (3, 2), filter="mine", groups=2, window=False)
+    assert isinstance(layer.filter, Fine)
+    assert layer.filter.counts == (6, 4)
+    assert layer(torch.zeros(1, 4, 5, 5), scale=0.7).shape == (1, 6, 4, 4)
+    with pytest.raises(ValueError, match=r"filter must be a Filter or one of .*, mine, got 'yours'"):
+        CCConv2d(2, 2, 3, filter="yours")
+
+
+@pytest.mark.usefixtures("names")
+def test_a_registered_trunk_is_a_filter_by_name():
+    @register_trunk("mine")
+    def tanh(hidden, features, frequency):
+        return nn.Sequential(nn.Linear(2, hidden), nn.Tanh(), nn.Linear(hidden, features))
+
+    layer = CCConv2d(2, 3, 3, filter="mine")
+    assert isinstance(layer.filter, MLPFilter)
+    assert isinstance(layer.filter.trunk[1], nn.Tanh)
+    assert layer(torch.zeros(1, 2, 6, 6), scale=0.5).shape == (1, 3, 3, 3)

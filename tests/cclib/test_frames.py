@@ -69,7 +69,7 @@ def test_a_camera_that_moves_sees_the_same(by: tuple[float, float]) -> None:
     ("call", "words"),
     [
         (lambda frame: Frame.of(0), "size must be at least 1, got 0"),
-        (lambda frame: Frame.of(2.5), "size must be an integer, got 2.5"),
+        (lambda frame: frame.of(2.5), "size must be an integer, got 2.5"),
         (lambda frame: frame.resized((3, 0)), "size must be at least 1, got 0"),
         (lambda frame: frame.moved(float("inf")), "by must be finite, got inf"),
         (lambda frame: frame.moved("1"), "by must be a number"),

@@ -16,7 +16,7 @@ import cclib
 from cclib import CCConv2d
 from cclib.models.classifier import Classifier, ClassifierConfig
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SCALES = (None, 1, 0.5, 0.75, 1.5, 2, 7 / 6, math.sqrt(0.5), (2, 0.5), (1, 1.25))
 
 
@@ -66,7 +66,7 @@ def test_a_converted_layer_freezes_at_its_own_geometry(conv):
     torch.testing.assert_close(frozen(x), conv(x), rtol=0, atol=1e-6)
 
 
-def test_freezing_takes_the_weights_of_now_and_draws_no_random_numbers():
+def test_freezing_takes_the_present_weights_and_draws_no_random_numbers():
     layer = CCConv2d(2, 3, 3, scale=1.5)
     state = torch.get_rng_state()
     frozen = layer.freeze(8)
@@ -74,7 +74,7 @@ def test_freezing_takes_the_weights_of_now_and_draws_no_random_numbers():
     x = torch.randn(1, 2, 8, 8)
     expected = layer(x)
     with torch.no_grad():
-        layer.filter.weight.mul_(2)
+        layer.filter.get_parameter("weight").mul_(2)
     torch.testing.assert_close(pickle.loads(pickle.dumps(frozen))(x), expected, rtol=0, atol=1e-6)
     assert not any(isinstance(module, CCConv2d) for module in frozen.modules())
 
@@ -89,6 +89,15 @@ def test_other_sizes_and_geometries_are_refused():
         frozen(x, size=5)
     with pytest.raises(ValueError, match="input_size must be at least 1, got 0"):
         CCConv2d(2, 3, 3).freeze(0)
+
+
+class Sized(nn.Module):
+    def __init__(self, layer, size):
+        super().__init__()
+        self.layer, self.size = layer, size
+
+    def forward(self, x):
+        return self.layer(x, size=self.size)
 
 
 class Twice(nn.Module):
@@ -129,7 +138,33 @@ def test_freezing_a_network_leaves_it_alone():
     assert network.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert isinstance(network[0], CCConv2d)
-    assert isinstance(cclib.freeze(CCConv2d(1, 2, 3), torch.zeros(1, 1, 4, 4)), cclib.frozen.FrozenConv2d)
+    assert isinstance(cclib.freeze(CCConv2d(1, 2, 3), torch.zeros(1, 1, 4, 4)), cclib.FrozenConv2d)
+
+
+def test_a_layer_that_is_a_child_twice_stays_one():
+    layer = CCConv2d(2, 2, 3)
+    frozen = cclib.freeze(nn.Sequential(layer, nn.ReLU(), layer), torch.zeros(1, 2, 6, 6))
+    assert frozen.get_submodule("0") is frozen.get_submodule("2")
+    assert isinstance(frozen.get_submodule("0"), cclib.FrozenConv2d)
+
+
+def test_a_warning_where_freezing_makes_very_many_numbers():
+    layer = CCConv2d(4, 4, 3)
+    x = torch.zeros(1, 4, 24, 32)
+    words = r"freezing turned 541 parameters into 5,\d{3},\d{3} numbers.*ratio is one of small integers"
+    with pytest.warns(UserWarning, match=words) as caught:
+        layer.freeze((24, 32), size=(191, 193))
+    assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match=words) as caught:
+        cclib.freeze(Sized(layer, (191, 193)), x)
+    assert caught[0].filename == __file__
+    cclib.freeze(Sized(layer, (192, 256)), x)  # 8 times, few phases
+
+
+def test_the_export_of_a_layer_that_is_not_frozen_says_what_to_do():
+    network = nn.Sequential(CCConv2d(2, 3, 3, scale=0.75)).eval()
+    with pytest.raises(RuntimeError, match=r"cannot be exported; export the result of cclib\.freeze\(network, "):
+        torch.export.export(network, (torch.zeros(1, 2, 8, 8),), strict=False)
 
 
 @pytest.mark.filterwarnings("ignore:.*treespec.*:FutureWarning")  # of torch's exporter
@@ -151,5 +186,5 @@ def test_the_classifier_of_notebook_03_runs_frozen_exported_and_in_onnxruntime(s
     torch.testing.assert_close(exported(x[:3]), expected[:3], rtol=1e-6, atol=1e-6)
     torch.onnx.export(frozen, (x,), tmp_path / "net.onnx", dynamic_shapes=batch, verbose=False)
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
-    found = session.run(None, {session.get_inputs()[0].name: x[:3].numpy()})[0]
-    torch.testing.assert_close(torch.from_numpy(found), expected[:3], rtol=1e-5, atol=1e-5)
+    output = session.run(None, {session.get_inputs()[0].name: x[:3].numpy()})[0]
+    torch.testing.assert_close(torch.from_numpy(output), expected[:3], rtol=1e-5, atol=1e-5)

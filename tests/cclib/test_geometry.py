@@ -1,83 +1,20 @@
 """Where outputs fall and what they read, against the definitions written out with exact fractions.
 
-Tensors have no part here; the values computed on these grids are tested in test_functional.py.
+Tensors have no part here; the values computed on these grids are tested in functional/.
 """
 
 import math
 from fractions import Fraction
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cclib.geometry import Axis, Window, as_fraction, as_pair, as_size, input_runs, output_runs, taps_of
+from cclib.geometry import Axis, Window, input_runs, output_runs, taps_of
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=150)
 fractions = st.fractions(Fraction(1, 5), 4, max_denominator=12)
 sizes = st.integers(1, 12)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (0.9, Fraction(9, 10)),
-        (2 / 3, Fraction(2, 3)),
-        (-0.1, Fraction(-1, 10)),
-        (3, Fraction(3)),
-        (Fraction(5, 7), Fraction(5, 7)),
-        (math.sqrt(0.5), Fraction(math.sqrt(0.5))),
-        (1e-9, Fraction(1e-9)),
-        (np.float64(0.9), Fraction(9, 10)),
-        (np.float32(0.5), Fraction(1, 2)),
-        (np.int64(3), Fraction(3)),
-        (np.uint8(3), Fraction(3)),
-    ],
-)
-def test_a_number_means_the_simplest_fraction_that_rounds_to_it(value, expected):
-    found = as_fraction(value, "scale")
-    assert found == expected
-    assert type(found.numerator) is type(found.denominator) is int
-    assert found * 10**30 == expected * 10**30  # nothing of a fixed width inside
-
-
-@given(st.floats(-1e6, 1e6, allow_nan=False))
-@PROPERTY
-def test_a_fraction_rounds_to_the_float_that_it_stands_for(number):
-    assert float(as_fraction(number, "start")) == number
-
-
-@pytest.mark.parametrize("value", ["2", True, None, 1j, [1], np.ones(2)])
-def test_a_fraction_of_no_number(value):
-    with pytest.raises(TypeError, match="scale must be a number, got"):
-        as_fraction(value, "scale")
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan")])
-def test_a_fraction_of_no_finite_number(value):
-    with pytest.raises(ValueError, match=r"scale must be finite, got .*(nan|inf)"):
-        as_fraction(value, "scale")
-
-
-def test_pairs():
-    assert as_pair(3, "size") == (3, 3)
-    assert as_pair((3, 4), "size") == (3, 4)
-    assert as_pair([3, None], "size") == (3, None)
-    for wrong in ((1, 2, 3), (1,), ()):
-        with pytest.raises(ValueError, match=r"size must be a number or a pair \(height, width\), got \("):
-            as_pair(wrong, "size")
-
-
-@pytest.mark.parametrize("value", [2.0, 2.5, True, "3", None, math.nan])
-def test_a_size_is_an_integer(value):
-    with pytest.raises(TypeError, match="size must be an integer, got"):
-        as_size(value, "size")
-
-
-@pytest.mark.parametrize("value", [0, -1, np.int64(0)])
-def test_a_size_is_at_least_one(value):
-    with pytest.raises(ValueError, match="size must be at least 1, got"):
-        as_size(value, "size")
 
 
 @pytest.mark.parametrize(
@@ -151,11 +88,11 @@ def test_phases_hold_the_taps_of_every_output(n_in, scale, size, start, support,
             read[output] = range(first, first + len(phase.offsets))
             expected = [float(window.shrink * (q - axis.position(output))) for q in read[output]]
             assert list(phase.offsets) == expected
-    assert {output: list(taken) for output, taken in read.items()} == {
+    assert {output: list(indices) for output, indices in read.items()} == {
         output: list(window.taps(axis.position(output))) for output in range(axis.n_out)
     }
     assert taps.most == max(map(len, read.values()))
-    used = [q for taken in read.values() for q in taken]
+    used = [q for indices in read.values() for q in indices]
     assert taps.reach == ((min(used), max(used)) if used else (0, -1))
     alone = taps_of(axis, window, by_phase=False)
     assert [phase.count for phase in alone.phases] == [1] * axis.n_out
@@ -181,22 +118,22 @@ def some_taps(draw):
 
 def reads_of(runs, bound):
     """(sample, what it reads, slot), as far as that is one of ``bound`` samples of the other axis."""
-    found = set()
+    reads = set()
     for sample in range(runs.size):
         turn, index = divmod(sample, len(runs.runs))
         first = runs.runs[index].first + turn * runs.advance
-        found |= {(sample, first + k, slot) for k, slot in enumerate(runs.runs[index].slots) if 0 <= first + k < bound}
-    return found
+        reads |= {(sample, first + k, slot) for k, slot in enumerate(runs.runs[index].slots) if 0 <= first + k < bound}
+    return reads
 
 
 def pairs_of(taps, low, size):
     """(output, input from ``low`` on, slot) of all taps within ``size`` inputs, output by output."""
-    found = set()
+    reads = set()
     for phase, slots in zip(taps.phases, taps.slots, strict=True):
         for turn, output in enumerate(range(phase.index, taps.axis.n_out, len(taps.phases))):
             first = phase.first + turn * taps.advance - low
-            found |= {(output, first + tap, slot) for tap, slot in enumerate(slots) if 0 <= first + tap < size}
-    return found
+            reads |= {(output, first + tap, slot) for tap, slot in enumerate(slots) if 0 <= first + tap < size}
+    return reads
 
 
 @given(some_taps(), st.none() | st.integers(-6, 6), st.none() | st.integers(1, 20))

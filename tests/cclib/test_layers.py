@@ -1,15 +1,15 @@
-"""CCConv2d as a layer: conversion from torch's discrete layers, state, compilation and the errors of its constructor.
+"""CCConv2d as a layer: its settings, state, compilation and the errors of its constructor.
 
-The values of the convolution itself are tested in test_functional.py.
+The values of the convolution are tested with ``cc_conv2d``, conversion in test_convert.py.
 """
 
 import copy
 import io
-import itertools
 import math
 import pickle
 import shutil
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,127 +22,6 @@ from cclib.filters import ClassicalFilter, MLPFilter
 from cclib.functional import IMPLEMENTATIONS
 
 every_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-
-
-def assert_same(conv: nn.Module, *shapes: tuple[int, int]) -> None:
-    """The converted layer gives what the discrete one gives, on each input size and with every implementation."""
-    conv.double()
-    layer = CCConv2d.from_conv(conv)
-    for shape in shapes:
-        x = torch.randn(2, conv.in_channels, *shape, dtype=torch.float64)
-        expected = conv(x)
-        for layer.implementation in ("auto", *IMPLEMENTATIONS):
-            torch.testing.assert_close(layer(x), expected, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5, (3, 2), (1, 4)])
-@pytest.mark.parametrize("stride", [1, 2, 3, (2, 1)])
-@pytest.mark.parametrize("padding", [0, 1, (2, 0), "valid"])
-def test_equal_to_conv2d(kernel_size, stride, padding):
-    torch.manual_seed(0)
-    assert_same(nn.Conv2d(2, 3, kernel_size, stride, padding), (7, 6))
-
-
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")  # torch's own advice
-@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, (3, 2), (5, 4)])
-@pytest.mark.parametrize("padding_mode", ["zeros", "reflect", "replicate", "circular"])
-def test_equal_to_conv2d_with_same_padding(kernel_size, padding_mode):
-    torch.manual_seed(0)
-    assert_same(nn.Conv2d(2, 3, kernel_size, padding="same", padding_mode=padding_mode), (7, 6))
-
-
-@pytest.mark.parametrize("padding_mode", ["reflect", "replicate", "circular"])
-@pytest.mark.parametrize(
-    ("kernel_size", "stride", "padding"), [(3, 1, 1), (4, 2, (1, 2)), ((5, 2), (3, 2), (2, 1)), (2, 3, 3)]
-)
-def test_equal_to_conv2d_with_padding_modes(padding_mode, kernel_size, stride, padding):
-    torch.manual_seed(0)
-    assert_same(nn.Conv2d(2, 3, kernel_size, stride, padding, padding_mode=padding_mode), (7, 6), (4, 8))
-
-
-@pytest.mark.parametrize(("groups", "channels"), [(2, (4, 6)), (3, (3, 3)), (3, (3, 6)), (4, (8, 4))])
-def test_equal_to_grouped_layers(groups, channels):
-    torch.manual_seed(0)
-    assert_same(nn.Conv2d(*channels, 3, 2, 1, groups=groups), (7, 6))
-    assert_same(nn.Conv2d(*channels, (2, 3), groups=groups, bias=False), (7, 6))
-    assert_same(nn.ConvTranspose2d(*channels, 4, 2, 1, groups=groups), (5, 4))
-    assert_same(nn.ConvTranspose2d(*channels, (3, 2), (2, 3), groups=groups, bias=False), (5, 4))
-
-
-@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5, (3, 2), (1, 4)])
-@pytest.mark.parametrize("stride", [1, 2, 3, (3, 2)])
-@pytest.mark.parametrize("padding", [0, 1, (0, 2)])
-def test_equal_to_conv_transpose2d(kernel_size, stride, padding):
-    torch.manual_seed(0)
-    strides = (stride, stride) if isinstance(stride, int) else stride
-    for extra in {(0, 0), (0, strides[1] - 1), (strides[0] - 1, 0)}:
-        conv = nn.ConvTranspose2d(2, 3, kernel_size, stride, padding, output_padding=extra)
-        assert_same(conv, (5, 6))
-
-
-@pytest.mark.parametrize(
-    "conv",
-    [nn.Conv2d(2, 3, 4, 2, 1), nn.Conv2d(2, 3, 3, 1, 1, padding_mode="reflect"), nn.ConvTranspose2d(2, 3, 3, 2, 1, 1)],
-    ids=["strided", "reflect", "transposed"],
-)
-def test_a_converted_layer_serves_any_input_size_and_keeps_its_gradients(conv):
-    assert_same(conv, *itertools.product((4, 5, 9), (6, 7)))
-    layer = CCConv2d.from_conv(conv)
-    x = torch.randn(1, 2, 6, 7, dtype=torch.float64, requires_grad=True)
-    found, expected = (torch.autograd.grad(m(x).square().sum(), (x, m.bias)) for m in (layer, conv))
-    for a, b in zip(found, expected, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
-    assert layer(x[0]).shape == conv(x[0]).shape
-
-
-def test_a_converted_layer_is_a_copy_of_its_own():
-    conv = nn.Conv2d(2, 3, 3).double().eval()
-    layer = CCConv2d.from_conv(conv)
-    x = torch.randn(1, 2, 6, 6, dtype=torch.float64)
-    before = layer(x)
-    with torch.no_grad():
-        conv.weight.zero_()
-    assert torch.equal(layer(x), before)
-    assert not layer.training
-    assert all(parameter.dtype == torch.float64 and parameter.requires_grad for parameter in layer.parameters())
-    assert sum(p.numel() for p in layer.parameters()) == sum(p.numel() for p in conv.parameters())
-
-
-def test_a_converted_layer_can_be_called_at_any_other_geometry():
-    torch.manual_seed(0)
-    conv = nn.Conv2d(2, 3, 3, stride=2, padding=1).double()
-    layer = CCConv2d.from_conv(conv)
-    x = torch.randn(1, 2, 9, 9, dtype=torch.float64)
-    assert layer(x).shape == (1, 3, 5, 5)
-    assert layer(x, size=(7, 4)).shape == (1, 3, 7, 4)
-    dense = nn.functional.conv2d(x, conv.weight, conv.bias, padding=1)
-    torch.testing.assert_close(layer(x, scale=1), dense, rtol=0, atol=1e-12)
-    # moved by one input pixel, the strided outputs are the odd ones of the dense layer
-    torch.testing.assert_close(layer(x, start=1)[..., :4, :4], dense[..., 1::2, 1::2], rtol=0, atol=1e-12)
-    torch.testing.assert_close(layer(x, start=(None, 1))[..., :4], dense[..., ::2, 1::2], rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("conv", "error", "words"),
-    [
-        (nn.Conv2d(2, 2, 3, dilation=2), ValueError, r"conv must have dilation 1, got \(2, 2\)"),
-        (nn.ConvTranspose2d(2, 2, 3, dilation=(1, 3)), ValueError, r"conv must have dilation 1, got \(1, 3\)"),
-        (nn.Conv1d(2, 2, 3), TypeError, "conv must be a Conv2d or ConvTranspose2d, got Conv1d"),
-        (nn.Linear(2, 2), TypeError, "conv must be a Conv2d or ConvTranspose2d, got Linear"),
-        (CCConv2d(2, 2, 3), TypeError, "conv must be a Conv2d or ConvTranspose2d, got CCConv2d"),
-    ],
-    ids=["dilated", "dilated transposed", "one axis", "linear", "continuous"],
-)
-def test_what_cannot_be_converted(conv, error, words):
-    with pytest.raises(error, match=words):
-        CCConv2d.from_conv(conv)
-
-
-def test_a_converted_layer_without_output():
-    with pytest.raises(ValueError, match=r"input size 4 with padding \(0, 0\) is smaller than kernel_size 5"):
-        CCConv2d.from_conv(nn.Conv2d(2, 2, (3, 5)))(torch.zeros(1, 2, 4, 4))
-    with pytest.raises(ValueError, match=r"x must have 2 channels .*, got 3"):
-        CCConv2d.from_conv(nn.Conv2d(2, 2, 3))(torch.zeros(1, 3, 8, 8))
 
 
 def test_the_promises_of_the_api_page():
@@ -159,13 +38,68 @@ def test_the_promises_of_the_api_page():
     assert layer(x, scale=np.int64(1), start=np.float32(0.5)).shape == (2, 32, 28, 28)
 
 
+@pytest.mark.parametrize(
+    ("in_tensors", "plain"),
+    [
+        ({"size": torch.tensor(5)}, {"size": 5}),
+        ({"size": torch.tensor([5, 6])}, {"size": (5, 6)}),
+        ({"size": (torch.tensor(5), 6)}, {"size": (5, 6)}),
+        ({"scale": torch.tensor(0.9)}, {"scale": 0.9}),
+        ({"scale": torch.tensor([2 / 3, 1.5])}, {"scale": (2 / 3, 1.5)}),
+        ({"start": torch.tensor([0.25, 1])}, {"start": (0.25, 1)}),
+    ],
+)
+def test_geometry_in_tensors(in_tensors, plain):
+    layer = layers()["siren"]
+    x = torch.randn(1, 2, 8, 7)
+    assert torch.equal(layer(x, **in_tensors), layer(x, **plain))
+    assert torch.equal(layer.freeze((8, 7), **in_tensors)(x), layer.freeze((8, 7), **plain)(x))
+
+
+def test_settings_in_tensors():
+    layer = CCConv2d(2, 4, torch.tensor([3, 4]), scale=torch.tensor(0.9))
+    assert layer.kernel_size == (3, 4)
+    assert layer.scale == (Fraction(9, 10),) * 2
+    assert "kernel_size=(3, 4), scale=9/10" in repr(layer)
+
+
+def test_the_scale_can_be_set():
+    layer = layers()["siren"]
+    x = torch.randn(1, 2, 8, 7)
+    expected = layer(x, scale=1.5)
+    layer.scale = 1.5
+    assert torch.equal(layer(x), expected)
+    assert torch.equal(layer.freeze((8, 7))(x), layer.freeze((8, 7), scale=1.5)(x))
+    with pytest.raises(ValueError, match=r"scale must be greater than 0, got -1\.0"):
+        layer.scale = -1
+    assert layer.scale == 1.5
+
+
+@pytest.mark.parametrize("filter", ["siren", "spline", "cubic", MLPFilter(4, 4, 3)])
+def test_device_and_type_of_the_parameters(filter):
+    kernel_size, groups = (4, 4) if filter == "cubic" else (3, 1)
+    layer = CCConv2d(4, 4, kernel_size, groups=groups, filter=filter, dtype=torch.float64)
+    assert {value.dtype for value in layer.parameters()} == {torch.float64}
+    assert layer(torch.zeros(1, 4, 5, 5, dtype=torch.float64)).dtype == torch.float64
+    assert CCConv2d(4, 4, 3, device="meta", dtype=torch.float16).bias.device.type == "meta"
+
+
+def test_a_seed_gives_the_same_layer_in_every_type():
+    states = []
+    for dtype in (None, torch.float64):
+        torch.manual_seed(3)
+        states.append(CCConv2d(2, 4, 3, dtype=dtype).float().state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
 def test_a_layer_is_the_function_with_its_own_settings():
     torch.manual_seed(0)
     filter = MLPFilter(4, 6, 3, groups=2)
     layer = CCConv2d(4, 6, 3, scale=(0.5, 1.5), groups=2, padding_mode="circular", filter=filter, stretch=True)
     x = torch.randn(1, 4, 7, 6)
-    settings = {"groups": 2, "padding_mode": "circular", "stretch": True}
-    for call in ({}, {"scale": 0.7}, {"size": 5}, {"start": 1}, {"scale": 0.5, "size": (3, 4)}):
+    settings: dict[str, Any] = {"groups": 2, "padding_mode": "circular", "stretch": True}
+    calls: list[dict[str, Any]] = [{}, {"scale": 0.7}, {"size": 5}, {"start": 1}, {"scale": 0.5, "size": (3, 4)}]
+    for call in calls:
         geometry = call if "scale" in call or "size" in call else {"scale": (0.5, 1.5), **call}
         assert torch.equal(layer(x, **call), cc_conv2d(x, filter, layer.bias, **geometry, **settings))
     assert "kernel_size=3, scale=(0.5, 1.5), groups=2, padding_mode='circular', stretch=True" in repr(layer)
@@ -237,6 +171,7 @@ def test_a_step_of_training_lowers_the_loss(name):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler meets its own
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # and would hide this one
 @pytest.mark.parametrize("backend", ["eager", "aot_eager", "inductor"])
 def test_compiled_networks_give_the_same_output(backend):
     if backend == "inductor" and shutil.which("g++") is None:
@@ -251,8 +186,8 @@ def test_compiled_networks_give_the_same_output(backend):
     for shape in ((2, 2, 8, 8), (1, 2, 7, 9)):
         x = torch.randn(shape)
         torch.testing.assert_close(compiled(x), network(x), rtol=1e-5, atol=1e-6)
-        found, expected = (torch.autograd.grad(f(x).sum(), list(network.parameters())) for f in (compiled, network))
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        gradients, expected = (torch.autograd.grad(f(x).sum(), list(network.parameters())) for f in (compiled, network))
+        torch.testing.assert_close(gradients, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -274,9 +209,16 @@ def test_compiled_networks_give_the_same_output(backend):
         ({"scale": None}, TypeError, "scale must be a number, got None"),
         ({"scale": True}, TypeError, "scale must be a number, got True"),
         ({"scale": (1, 2, 3)}, ValueError, "scale must be a number or a pair"),
-        ({"scale": torch.tensor(1.0)}, TypeError, "scale must be a number, got tensor"),
+        ({"scale": torch.tensor(True)}, TypeError, "scale must be a number, got tensor"),
+        ({"scale": torch.ones(2, 2)}, ValueError, r"scale must be a number or a pair .* a tensor of shape \(2, 2\)"),
+        ({"kernel_size": torch.ones(3)}, ValueError, r"kernel_size must be .* a tensor of shape \(3,\)"),
+        ({"stride": 2}, TypeError, "stride is an argument of discrete layers: a stride of t is scale=1/t.*from_conv"),
+        ({"padding": 1}, TypeError, "padding is an argument of discrete layers: the output has the size .* start"),
+        ({"output_padding": 1}, TypeError, "output_padding is an argument of discrete layers: .* size, at the call"),
+        ({"dilation": 2}, TypeError, r"dilation is an argument of discrete layers: .* kernel_size=d \* \(k - 1\) \+ 1"),
+        ({"windows": True}, TypeError, "CCConv2d has no argument 'windows'"),
         ({"padding_mode": "constant"}, ValueError, "padding_mode must be one of zeros, .*, got 'constant'"),
-        ({"filter": "gauss"}, ValueError, "filter must be a Filter or one of siren, .*, got 'gauss'"),
+        ({"filter": "gauss"}, ValueError, "filter must be a Filter or one of .*siren.*, got 'gauss'"),
         ({"filter": None}, TypeError, "filter must be a name or a cclib.filters.Filter, got NoneType"),
         ({"filter": "cubic"}, ValueError, "in_channels=4, out_channels=6 and groups=1 must be equal"),
         ({"filter": MLPFilter(4, 5, 3)}, ValueError, r"filter must give \(6, 4\) matrices .* it gives \(5, 4\)"),
@@ -297,6 +239,8 @@ def test_wrong_layers(changes, error, words):
         ({"scale": "1"}, TypeError, "scale must be a number, got '1'"),
         ({"size": 0}, ValueError, "size must be at least 1, got 0"),
         ({"size": (2.5, 1)}, TypeError, r"size must be an integer, got 2\.5"),
+        ({"size": torch.tensor([4.0, 4.0])}, TypeError, r"size must be an integer, got tensor\(4\.\)"),
+        ({"size": torch.ones(2, 1)}, ValueError, r"size must be a number or a pair .* a tensor of shape \(2, 1\)"),
         ({"start": math.nan}, ValueError, "start must be finite, got nan"),
         ({"start": (0, 1, 2)}, ValueError, "start must be a number or a pair"),
     ],

@@ -18,7 +18,7 @@ def test_members_share_everything_but_the_layers() -> None:
     assert all(isinstance(layer, CCConv2d) for layer in cc.layers)
     for ours, theirs in zip((*conv.norms, conv.head), (*cc.norms, cc.head), strict=True):
         assert repr(ours) == repr(theirs)
-    shapes = {}
+    shapes: dict[str, list[tuple[int, ...]]] = {}
     for name, network in (("conv", conv), ("cc", cc)):
         x, shapes[name] = torch.zeros(2, 1, 28, 28), []
         for layer, size in zip(network.layers, network.config.sizes[1:], strict=True):

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,14 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import ROOT
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from companion.workflow import notebooks
+from companion.workflow import profiles
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip
 INDEX = ROOT / "results" / "index.html"
-PAGES = [INDEX, *(ROOT / "results" / "pages" / f"{name}.html" for name in notebooks.notebook_names(ROOT))]
+PAGES = [INDEX, *(ROOT / "results" / "pages" / f"{name}.html" for name in profiles.notebook_names(ROOT))]
 LOOKS = [(width, scheme) for width in (360, 1200) for scheme in ("dark", "light")]
 
 
@@ -39,10 +40,11 @@ def test_a_page_needs_its_files_only_and_is_accessible(browser: Browser, path: P
     for width, scheme in LOOKS if path == INDEX else LOOKS[:1]:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         page = context.new_page()
-        asked, said = [], []
-        page.on("request", lambda request, asked=asked: asked.append(request.url))
-        page.on("console", lambda message, said=said: said.append(message.text))
-        page.on("pageerror", lambda error, said=said: said.append(str(error)))
+        asked: list[str] = []
+        said: list[str] = []
+        page.on("request", partial(lambda urls, request: urls.append(request.url), asked))
+        page.on("console", partial(lambda texts, message: texts.append(message.text), said))
+        page.on("pageerror", partial(lambda texts, error: texts.append(str(error)), said))
         page.goto(path.as_uri())
         assert [url for url in asked if not url.startswith("file:")] == []
         assert said == []

@@ -1,6 +1,6 @@
-"""The pipeline on a tiny project: a whole clone's life, runs that fail or are killed, and bad input.
+"""The commands on a tiny project: a whole clone's life, runs that fail or are killed, and bad input.
 
-The project's own notebooks are tests/test_notebooks.py's.
+The project's own notebooks are test_notebooks.py's.
 """
 
 import errno
@@ -18,16 +18,18 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
-from conftest import PARAMETERS, Project, check_outputs, reparameterised
+from conftest import PARAMETERS, README, Project, check_outputs, reparameterised
 
 from companion.evidence import tables
-from companion.workflow import commands, machine, notebooks
+from companion.workflow import cleaning, commands, machine, notebooks, profiles
 
 SLOW = """
 from joblib import Parallel, delayed
 import time
-open("started", "w").close()
-Parallel(n_jobs=2)(delayed(time.sleep)(300) for _ in range(2))
+def work(name):
+    open(name, "w").close()
+    time.sleep(3000)
+Parallel(n_jobs=2)(delayed(work)(name) for name in ("one works", "the other works"))
 """
 
 
@@ -55,8 +57,9 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with committed results, which tests copy but do not change."""
     project = Project(tmp_path_factory.mktemp("committed") / "a {b} c")
     git(project, "init", "-q")
-    done = project.call("dvc", "repro")
-    assert done.returncode == 0, done.stderr
+    for command in (("dvc", "repro"), ("companion", "readme")):
+        done = project.call(*command)
+        assert done.returncode == 0, done.stderr
     git(project, "add", "-A")
     git(project, "commit", "-q", "-m", "results")
     return project
@@ -69,9 +72,9 @@ def clone(committed: Project, tmp_path: Path) -> Project:
 
 
 def test_a_run_leaves_these_results(committed: Project) -> None:
-    found = {path for path in committed.contents() if "/01-tiny/" in path}
+    written = {path for path in committed.contents() if "/01-tiny/" in path}
     names = ("figures/tiny.svg", "metrics.json", "notebook.ipynb")
-    assert found == {f"results/01-tiny/{name}" for name in names}
+    assert written == {f"results/01-tiny/{name}" for name in names}
     assert not (committed.root / "scratch").exists()
     notebook = nbformat.read(committed.root / "results/01-tiny/notebook.ipynb", as_version=4)
     assert [cell.id for cell in notebook.cells[:2]] == ["cell-0", "injected-parameters"]
@@ -121,7 +124,7 @@ def test_repro_of_an_archive_gives_the_same_bytes_and_says_so(committed: Project
 def test_repro_compares_with_what_git_has_committed(clone: Project) -> None:
     committed = (clone.root / "results/claims.json").read_text()
     clone.write("results/claims.json", committed.replace('"value": 4.0', '"value": 5.0'))
-    code = "from cclib import pipeline; print([row['value'] for row in commands.committed_claims()])"
+    code = "from companion.workflow import commands; print([row['value'] for row in commands.committed_claims()])"
     shown = subprocess.run([sys.executable, "-c", code], cwd=clone.root, capture_output=True, text=True)
     assert shown.stdout == "[4.0, 4.0]\n", shown.stderr
 
@@ -178,7 +181,7 @@ def test_no_process_outlives_its_starter(end: signal.Signals, project: Project) 
     """kill -9 of what started the run through a shell, as DVC does; and Ctrl-C, which all processes get."""
     project.notebook("01-tiny", SLOW)
     start = "import subprocess, sys; subprocess.run(sys.argv[1], shell=True)"
-    command = f"{shlex.quote(sys.executable)} -m cclib.pipeline run 01-tiny; true"
+    command = f"{shlex.quote(sys.executable)} -m companion run 01-tiny; true"
     starter = subprocess.Popen(
         [sys.executable, "-c", start, command],
         cwd=project.root,
@@ -189,14 +192,13 @@ def test_no_process_outlives_its_starter(end: signal.Signals, project: Project) 
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
-        while not (project.root / "started").exists():
+        while len(list(project.root.glob("* works"))) < 2:
             assert starter.poll() is None
             time.sleep(0.1)
-        time.sleep(1)
         tree = psutil.Process(starter.pid).children(recursive=True)
         assert len(tree) >= 5  # Shell, runner, kernel and two workers.
         os.kill(starter.pid, end) if end == signal.SIGKILL else os.killpg(starter.pid, end)
-        assert psutil.wait_procs(tree, timeout=5)[1] == []
+        assert psutil.wait_procs(tree, timeout=60)[1] == []
     finally:
         starter.kill()
         starter.wait()
@@ -208,50 +210,61 @@ SECTION = {"values": [1, 2.5], "threshold": 1, "label": "x", "seeds": 2}
 
 def test_a_whole_number_serves_as_a_float(project: Project) -> None:
     project.profile("default", {"nb-01-tiny": SECTION})
-    assert notebooks.parameters(project.root, "01-tiny", "default") == SECTION
+    assert profiles.parameters(project.root, "01-tiny", "default") == SECTION
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"treshold": 1.0}, "no parameter 'treshold'; did you mean 'threshold'"),
-        ({"seeds": None}, "seeds must have the type of the notebook's default 2, got None"),
-        ({"seeds": 2.0}, "seeds must have the type .* got 2.0"),
-        ({"seeds": True}, "seeds must have the type .* got True"),
-        ({"threshold": "1e-3"}, "threshold must .* got '1e-3' .*write 1.0e-3"),
-        ({"values": [1.0, "2"]}, "values must .* got"),
-        ({"values": 1.0}, "values must .* got 1.0"),
-        ({"label": 1}, "label must .* got 1"),
+        ({"seeds": None}, "seeds must be int, got None"),
+        ({"seeds": 2.0}, "seeds must be int, got 2.0"),
+        ({"seeds": True}, "seeds must be int, got True"),
+        ({"threshold": "1e-3"}, "threshold must be float, got '1e-3' .*write 1.0e-3"),
+        ({"threshold": True}, "threshold must be float, got True"),
+        ({"values": [1.0, "2"]}, r"values must be list\[float\], got"),
+        ({"values": 1.0}, r"values must be list\[float\], got 1.0"),
+        ({"label": 1}, "label must be str, got 1"),
     ],
 )
 def test_bad_parameters_are_named(change: dict, words: str, project: Project) -> None:
-    project.profile("default", {"nb-01-tiny": SECTION | change})
-    with pytest.raises(ValueError, match=f"profiles/default.yaml, nb-01-tiny: .*{words}"):
-        notebooks.parameters(project.root, "01-tiny", "default")
+    project.profile("smoke", {"nb-01-tiny": change})
+    with pytest.raises(ValueError, match=f"profiles/smoke.yaml, nb-01-tiny: .*{words}"):
+        profiles.parameters(project.root, "01-tiny", "smoke")
+
+
+def test_a_profile_holds_what_differs_from_the_default_one(project: Project) -> None:
+    project.profile("default", {"nb-01-tiny": SECTION, "nb-02-small": SECTION})
+    project.profile("smoke", {"nb-01-tiny": {"seeds": 1}})
+    assert profiles.parameters(project.root, "01-tiny", "smoke") == SECTION | {"seeds": 1}
+    assert profiles.parameters(project.root, "02-small", "smoke") == SECTION
 
 
 def test_incomplete_profiles_are_named(project: Project) -> None:
     project.profile("default", {"nb-01-tiny": {"seeds": 2}})
     with pytest.raises(ValueError, match="missing values, threshold, label"):
-        notebooks.parameters(project.root, "01-tiny", "default")
-    with pytest.raises(ValueError, match="no section 'nb-02-small'"):
-        notebooks.parameters(project.root, "02-small", "default")
+        profiles.parameters(project.root, "01-tiny", "default")
+    with pytest.raises(ValueError, match=r"profiles/default\.yaml has no section 'nb-02-small'"):
+        profiles.parameters(project.root, "02-small", "default")
     project.profile("default", {"nb-01-tinny": SECTION})
     with pytest.raises(ValueError, match="'nb-01-tinny' is no notebook's section; did you mean 'nb-01-tiny'"):
-        notebooks.parameters(project.root, "01-tiny", "default")
+        profiles.parameters(project.root, "01-tiny", "default")
     project.write("profiles/default.yaml", "a: [1")
     with pytest.raises(ValueError, match="is not YAML"):
-        notebooks.parameters(project.root, "01-tiny", "default")
+        profiles.parameters(project.root, "01-tiny", "default")
     project.profile("default", ["01-tiny"])
     with pytest.raises(ValueError, match="must map each notebook"):
-        notebooks.parameters(project.root, "01-tiny", "default")
+        profiles.parameters(project.root, "01-tiny", "default")
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("01-tiny", "--profile", "papre"), "profile 'papre' does not exist; there are default, smoke"),
-        (("01-tinny",), "notebook '01-tinny' does not exist; there are 01-tiny, 02-small"),
+        (
+            ("01-tiny", "--profile", "smok"),
+            "profile 'smok' does not exist; did you mean 'smoke'.; there are default, smoke",
+        ),
+        (("01-tinny",), "notebook '01-tinny' does not exist; did you mean '01-tiny'.; there are 01-tiny, 02-small"),
         (
             ("01-tiny", "--profile", "smoke", "--output", "results/01-tiny"),
             "'smoke' .* never writes to results/",
@@ -295,11 +308,27 @@ def test_where_results_go(
     assert seen == [Path(target) if target == "here" else project.root / target]
 
 
-@pytest.mark.parametrize("source", ["a = b = 1", "a: int = 1", "a = f()", "print(1)"])
-def test_parameters_cells_hold_literals_only(source: str, project: Project) -> None:
+@pytest.mark.parametrize(
+    "source", ["a = 1", "a: int", "a: int = f()", "a: Path = 1", "a: list = []", "a.b: int = 1", "print(1)"]
+)
+def test_parameters_cells_hold_typed_literals_only(source: str, project: Project) -> None:
     project.notebook("01-tiny", parameters=f"{PARAMETERS}\n{source}")
-    with pytest.raises(ValueError, match="may hold `name = literal` only, not"):
-        notebooks.parameters(project.root, "01-tiny", "default")
+    with pytest.raises(ValueError, match="may hold `name: type = literal` only, not"):
+        profiles.parameters(project.root, "01-tiny", "default")
+
+
+def test_the_types_that_a_parameter_can_have(project: Project) -> None:
+    cell = (
+        "a: int = 1\nb: str | None = None\nc: list[list[int] | float] = [[1], 2.5]\nd: bool = True\ne: list[str] = []"
+    )
+    project.notebook("01-tiny", parameters=cell)
+    declared = profiles.declared_parameters(project.root / "notebooks/01-tiny.ipynb")
+    assert {name: parameter.type for name, parameter in declared.items()} == {
+        "a": int, "b": str | None, "c": list[list[int] | float], "d": bool, "e": list[str]
+    }  # fmt: skip
+    project.notebook("01-tiny", parameters="a: int = 1.5")
+    with pytest.raises(ValueError, match=r"parameters cell: a must be int, got 1\.5"):
+        profiles.declared_parameters(project.root / "notebooks/01-tiny.ipynb")
 
 
 def fake_execution(monkeypatch: pytest.MonkeyPatch, committed: Project, spoil) -> None:
@@ -365,8 +394,8 @@ def test_new_results_replace_old_ones(project: Project, committed: Project, monk
     project.write("results/01-tiny/figures/old.svg", "old")
     project.write("results/01-tiny/.partial/left-by-a-kill", "")
     notebooks.run(project.root, "01-tiny", "default", project.root / "results/01-tiny")
-    found = {path: data for path, data in committed.contents().items() if "/01-tiny/" in path}
-    assert project.contents() == found
+    written = {path: data for path, data in committed.contents().items() if "/01-tiny/" in path}
+    assert project.contents() == written
 
 
 def stream(name: str, text: str) -> nbformat.NotebookNode:
@@ -388,13 +417,13 @@ def test_clean_joins_streams_and_drops_progress_bars() -> None:
         stream("stderr", "\r50 %\r      \r   "),
         stream("stdout", "c"),
     )
-    [cell] = notebooks.clean(notebook_with(*outputs)).cells
+    [cell] = cleaning.clean(notebook_with(*outputs)).cells
     assert [(output.name, output.text) for output in cell.outputs] == [
         ("stdout", "ab\n"),
         ("stderr", "warning: what\n"),
         ("stdout", "cc"),
     ]
-    [cell] = notebooks.clean(notebook_with(stream("stderr", "\r1/2\r2/2\n"))).cells
+    [cell] = cleaning.clean(notebook_with(stream("stderr", "\r1/2\r2/2\n"))).cells
     assert cell.outputs == []
 
 
@@ -408,30 +437,27 @@ def test_clean_joins_streams_and_drops_progress_bars() -> None:
 )
 def test_clean_refuses_what_differs_from_run_to_run(output: nbformat.NotebookNode) -> None:
     with pytest.raises(ValueError, match=r"cell 1 prints .* differs from run to run"):
-        notebooks.clean(notebook_with(output))
+        cleaning.clean(notebook_with(output))
 
 
-def test_readme_sections_come_from_the_results(clone: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_readers_see_comes_from_the_results(clone: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "ROOT", clone.root)
     monkeypatch.setattr(commands, "CLAIMS", clone.root / "results/claims.json")
-    readme = clone.root / "README.md"
-    sections = "".join(f"<!-- {name}:begin -->old<!-- {name}:end -->\n" for name in ("overview", "claims", "machine"))
-    readme.write_text(f"# Tiny\n{sections}The end.\n")
+    readme, page = clone.root / "README.md", clone.root / "results/CLAIMS.md"
+    readme.write_text(README.replace(":begin -->", ":begin -->old"))
     assert commands.main(["readme", "--check"]) == 1
     assert "old" in readme.read_text()
+    page.unlink()
+    assert commands.main(["readme", "--check"]) == 1
     assert commands.main(["readme"]) == 0
-    text = readme.read_text()
-    assert text.startswith("# Tiny\n<!-- overview:begin -->\n\n| claim |")
-    assert text.endswith("<!-- machine:end -->\nThe end.\n")
+    assert readme.read_text().startswith("# Tiny\n<!-- findings:begin -->\n\n|")
+    assert readme.read_text().endswith("<!-- findings:end -->\nThe end.\n")
     row = "| C1 | Tiny things double. | double of tiny | 4.0 [-1.0, 9.0] px | 3 | single: 2 px | ≥ 0.5 px |"
-    assert f"{row} **inconclusive** | [01-tiny](results/01-tiny/notebook.ipynb) |" in text
-    assert "seconds per epoch: 0.25" in text
+    assert row in page.read_text()
+    assert "seconds per epoch: 0.25" in page.read_text()
     assert commands.main(["readme", "--check"]) == 0
-
-
-def test_readme_without_markers_is_named() -> None:
-    with pytest.raises(ValueError, match="needs the markers <!-- claims:begin --> and <!-- claims:end -->"):
-        tables.replace_section("<!-- claims:end --><!-- claims:begin -->", "claims", "")
+    page.write_text("old")
+    assert commands.main(["readme", "--check"]) == 1
 
 
 def test_comparison_shows_changes(committed: Project) -> None:

@@ -5,6 +5,7 @@ import json
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_record_machine_merges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_record_machine_refuses(
-    name: str, value: object, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, value: Any, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CCLIB_OUTPUT", str(tmp_path))
     with pytest.raises(ValueError, match=words):

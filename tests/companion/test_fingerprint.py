@@ -1,66 +1,88 @@
 """Fingerprints change with what code does, follow every kind of import, and ignore words."""
 
+import ast
 import json
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from companion import fingerprint
 
+INITS = sorted(path for package in fingerprint.PACKAGES for path in (ROOT / package).rglob("__init__.py"))
+
 
 @pytest.fixture
-def package(tmp_path: Path) -> Path:
-    folder = tmp_path / "cclib"
-    (folder / "deep").mkdir(parents=True)
+def root(tmp_path: Path) -> Path:
+    """A folder with a package."""
     for name, text in {
-        "__init__.py": "from cclib.base import one",
+        "__init__.py": "from cclib.base import one\nfrom cclib.other import f",
         "base.py": "one = 1",
         "other.py": "def f():\n    from . import lazy",
         "lazy.py": "import math",
+        "typed.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from cclib.base import one",
         "deep/__init__.py": "from .inner import x",
-        "deep/inner.py": "from ..other import f\nx = 1",
+        "deep/inner.py": "from ..lazy import math\nx = 1",
+        "found/__init__.py": "import pkgutil\nfrom cclib.base import one\nfor _ in pkgutil.iter_modules(__path__): ...",
+        "found/first.py": "",
+        "found/second.py": "import cclib.lazy",
         "unused.py": "",
     }.items():
-        (folder / name).write_text(text)
-    return folder
+        path = tmp_path / "cclib" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
 
 
-def names(package: Path, source: str, suffix: str = ".py") -> set[str]:
-    path = package.parent / f"source{suffix}"
+def names(root: Path, source: str, suffix: str = ".py", apart: tuple[str, ...] = ()) -> set[str]:
+    path = root / f"source{suffix}"
     path.write_text(source)
-    return {name.removeprefix("cclib").lstrip(".") for name in fingerprint.closure(path, package)}
+    return {name.removeprefix("cclib.") for name in fingerprint.closure([path], apart, root)}
 
 
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
         ("import json", set()),
-        ("import cclib", {"", "base"}),
-        ("import cclib.other as o", {"", "base", "other", "lazy"}),
-        ("from cclib import other", {"", "base", "other", "lazy"}),
-        ("from cclib.base import one", {"", "base"}),
-        ("def f():\n    import cclib.lazy", {"", "base", "lazy"}),
-        ("from cclib.deep import x", {"", "base", "deep", "deep.inner", "other", "lazy"}),
-        ("from cclib.deep import inner", {"", "base", "deep", "deep.inner", "other", "lazy"}),
+        ("import cclib", {"base", "other", "lazy"}),
+        ("from cclib import one", {"base"}),
+        ("from cclib import f", {"other", "lazy"}),
+        ("import cclib.other as o", {"other", "lazy"}),
+        ("from cclib import other", {"other", "lazy"}),
+        ("from cclib.base import one", {"base"}),
+        ("def f():\n    import cclib.lazy", {"lazy"}),
+        ("from cclib.deep import x", {"deep.inner", "lazy"}),
+        ("from cclib.deep import inner", {"deep.inner", "lazy"}),
+        ("from cclib import deep", {"deep.inner", "lazy"}),
+        ("import cclib.typed", {"typed"}),
+        ("from cclib.found import one", {"base", "found", "found.first", "found.second", "lazy"}),
+        ("from cclib import found", {"base", "found", "found.first", "found.second", "lazy"}),
+        ("from cclib.found import first", {"found.first"}),
     ],
 )
-def test_closure_follows_imports(package: Path, source: str, expected: set[str]) -> None:
-    assert names(package, source) == expected
+def test_closure_follows_imports(root: Path, source: str, expected: set[str]) -> None:
+    assert names(root, source) == expected
 
 
-def test_closure_of_a_module_holds_itself(package: Path) -> None:
-    closed = fingerprint.closure([package / "other.py"], package)
-    assert list(closed) == ["cclib", "cclib.base", "cclib.lazy", "cclib.other"]
-    assert closed["cclib.lazy"] == fingerprint.module_hash(package / "lazy.py")
+def test_closure_of_a_module_holds_itself(root: Path) -> None:
+    closed = fingerprint.closure([root / "cclib" / "other.py"], root=root)
+    assert list(closed) == ["cclib.lazy", "cclib.other"]
+    assert closed["cclib.lazy"] == fingerprint.module_hash(root / "cclib" / "lazy.py")
 
 
-def test_closure_reads_the_code_cells_of_a_notebook(package: Path) -> None:
+def test_what_is_apart_is_left_out_with_what_only_it_imports(root: Path) -> None:
+    assert names(root, "import cclib.other, cclib.base", apart=("cclib.other",)) == {"base"}
+    assert names(root, "import cclib.deep.inner, cclib.base", apart=("cclib.deep",)) == {"base"}
+    assert names(root, "import cclib.other, cclib.lazy", apart=("cclib.other", "cclib.la")) == {"lazy"}
+
+
+def test_closure_reads_the_code_cells_of_a_notebook(root: Path) -> None:
     cells = [
         {"cell_type": "markdown", "source": ["import cclib.unused"]},
         {"cell_type": "code", "source": ["%matplotlib inline\n", "!ls\n", "if True:\n", "    %time 1\n"]},
         {"cell_type": "code", "source": ["import cclib.lazy"]},
     ]
-    assert names(package, json.dumps({"cells": cells}), ".ipynb") == {"", "base", "lazy"}
+    assert names(root, json.dumps({"cells": cells}), ".ipynb") == {"lazy"}
 
 
 CODE = "def f(x):\n    return x + 1\n"
@@ -75,6 +97,13 @@ CODE = "def f(x):\n    return x + 1\n"
         ("def f(x):\n    return x + 1.0\n", False),
         ("def f(y):\n    return y + 1\n", False),
         (CODE + "f(1)\n", False),
+        ("from typing import Any\n\n\ndef f(x: Any, *, y: int) -> Any:\n    return x + 1\n", False),
+        (
+            "from __future__ import annotations\n\n__all__ = ['f']\n\n\ndef f(x: float) -> float:\n    return x + 1\n",
+            True,
+        ),
+        ("if TYPE_CHECKING:\n    import ast\n" + CODE, True),
+        (CODE + "class A:\n    a: int\n", False),
     ],
 )
 def test_module_hash_sees_code_and_not_words(tmp_path: Path, edited: str, same: bool) -> None:
@@ -82,6 +111,24 @@ def test_module_hash_sees_code_and_not_words(tmp_path: Path, edited: str, same: 
     before.write_text(CODE)
     after.write_text(edited)
     assert (fingerprint.module_hash(before) == fingerprint.module_hash(after)) is same
+
+
+def test_fields_are_code(tmp_path: Path) -> None:
+    before, after = tmp_path / "before.py", tmp_path / "after.py"
+    before.write_text("class A:\n    a: int\n")
+    after.write_text("class A:\n    a: float\n")
+    assert fingerprint.module_hash(before) != fingerprint.module_hash(after)
+
+
+@pytest.mark.parametrize("path", INITS, ids=lambda path: str(path.parent.relative_to(ROOT)))
+def test_packages_pass_names_on_and_define_none(path: Path) -> None:
+    """Fingerprints look through them; one that finds its modules itself is a part of the fingerprint."""
+    if "iter_modules" in path.read_text(encoding="utf-8"):
+        return
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        exported = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+        assert text or exported or isinstance(node, ast.Import | ast.ImportFrom), ast.unparse(node)
 
 
 def test_what_is_not_python_is_named(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import nbformat
 import pytest
 from conftest import ROOT, check_outputs, reparameterised
 
-from companion.workflow import notebooks
+from companion.workflow import profiles
 
-NAMES = notebooks.notebook_names(ROOT)
+NAMES = profiles.notebook_names(ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def committed() -> dict[Path, tuple[int, int]]:
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_runs_at_the_smoke_budget(name: str, tmp_path: Path, cache: Path) -> None:
     before = committed()
-    command = [sys.executable, "-m", "companion", "run", name, "--profile", "smoke", "--output", tmp_path]
+    command = [sys.executable, "-m", "companion", "run", name, "--profile", "smoke", "--output", str(tmp_path)]
     environment = {**os.environ, "CCLIB_CACHE": str(cache)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -41,7 +41,7 @@ def test_notebook_runs_at_the_smoke_budget(name: str, tmp_path: Path, cache: Pat
 
 @pytest.mark.parametrize("name", NAMES)
 def test_committed_outputs_come_out_again(name: str, tmp_path: Path, cache: Path) -> None:
-    smoke = notebooks.parameters(ROOT, name, "smoke")
+    smoke = profiles.parameters(ROOT, name, "smoke")
     copy = reparameterised(ROOT / "results" / name / "notebook.ipynb", tmp_path / f"{name}.ipynb", smoke)
     done = check_outputs(copy, ROOT, CCLIB_CACHE=str(cache))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -12,9 +12,9 @@ from conftest import ROOT
 from PIL import Image
 
 from companion.evidence import claims, tables
-from companion.workflow import commands, notebooks
+from companion.workflow import commands, profiles
 
-NAMES = notebooks.notebook_names(ROOT)
+NAMES = profiles.notebook_names(ROOT)
 ARCHIVE = ROOT.parent / "shared" / "data" / "cifar10-jpg.tar.xz"
 PICTURES = {"train": 4, "test": 2}  # of each class
 
@@ -48,13 +48,13 @@ UNTRAINED = ("01-cc-layer", "02-misalignment", "11-efficiency")  # the same in e
 
 def unpack(archive: Path, folder: Path) -> None:
     """The first pictures of each class."""
-    taken: Counter[tuple[str, ...]] = Counter()
+    unpacked: Counter[tuple[str, ...]] = Counter()
     with tarfile.open(archive) as tar:
         for member in tar:
             split_and_class = Path(member.name).parts[:2]
-            if member.isfile() and taken[split_and_class] < PICTURES[split_and_class[0]]:
+            if member.isfile() and unpacked[split_and_class] < PICTURES[split_and_class[0]]:
                 tar.extract(member, folder, filter="data")
-                taken[split_and_class] += 1
+                unpacked[split_and_class] += 1
 
 
 def quartered(channels: Any) -> Any:
@@ -103,7 +103,7 @@ FREE = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_thresholds_and_seeds_are_those_of_the_default_profile(name: str) -> None:
-    paper, default = (notebooks.parameters(ROOT, name, profile) for profile in ("paper", "default"))
+    paper, default = (profiles.parameters(ROOT, name, profile) for profile in ("paper", "default"))
     assert {key: paper[key] for key in paper.keys() - FREE} == {key: default[key] for key in default.keys() - FREE}
     assert paper.get("device", "cuda") == "cuda"
 
@@ -126,7 +126,7 @@ def test_the_claims_table_marks_what_nobody_has_run() -> None:
 def test_notebook_runs_with_the_paper_profile(
     name: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = notebooks.parameters(ROOT, name, "smoke" if name in UNTRAINED else "paper")
+    given = profiles.parameters(ROOT, name, "smoke" if name in UNTRAINED else "paper")
     given |= {key: value for key, value in FEW.items() if key in given}
     given |= FEW_OF.get(name, {})
     given |= {key: quartered(given[key]) for key in WIDTHS if key in given}
@@ -137,6 +137,6 @@ def test_notebook_runs_with_the_paper_profile(
     monkeypatch.setenv("CCLIB_OUTPUT", str(tmp_path))
     monkeypatch.setenv("CCLIB_CACHE", str(tmp_path / "cache"))
     papermill.execute_notebook(
-        notebooks.source_path(ROOT, name), tmp_path / "notebook.ipynb", given, cwd=ROOT, progress_bar=False
+        profiles.source_path(ROOT, name), tmp_path / "notebook.ipynb", given, cwd=ROOT, progress_bar=False
     )
     assert claims.read(tmp_path / "metrics.json")

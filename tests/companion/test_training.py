@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -60,12 +61,12 @@ def test_seeds_differ_and_the_global_generator_is_left_alone(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-100], lambda content: content[:50] + b"x" + content[51:]])
-def test_a_damaged_checkpoint_is_told_and_the_run_starts_anew(tmp_path: Path, damage, capsys) -> None:
+def test_a_damaged_checkpoint_is_reported_and_the_run_starts_anew(tmp_path: Path, damage, capsys) -> None:
     checkpoint = tmp_path / "checkpoint"
     with pytest.raises(Stop):
         training.fit(TASK, SCHEDULE, 0, checkpoint, stop_after(1))
     checkpoint.write_bytes(damage(checkpoint.read_bytes()))
-    epochs_seen = []
+    epochs_seen: list[int] = []
     training.fit(TASK, SCHEDULE, 0, checkpoint, epochs_seen.append)
     assert f"{checkpoint} is damaged" in capsys.readouterr().err
     assert epochs_seen == [0, 1, 2, 3]
@@ -107,5 +108,6 @@ def test_mixed_precision_trains_and_gives_other_bits(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("device", "tpu"), ("precision", "float8")])
 def test_unknown_devices_and_precisions_are_named(name: str, value: str) -> None:
+    changes: dict[str, Any] = {name: value}
     with pytest.raises(ValueError, match=f"{name} must be one of .*, got '{value}'"):
-        training.Training(1, 1, 0.1, **{name: value})
+        replace(SCHEDULE, **changes)

@@ -1,0 +1,25 @@
+"""All pages of a project, written to its results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from companion import files
+from companion.evidence import claims
+from companion.evidence.pages.executed import read
+from companion.evidence.pages.index import index_page
+from companion.evidence.pages.rendering import notebook_page
+
+
+def write(root: Path, names: Sequence[str]) -> None:
+    """Write the pages of these notebooks, and the index. Raises ValueError where a figure has no caption."""
+    results = root / "results"
+    notebooks = {name: read(results / name) for name in names}
+    pages = results / "pages"
+    pages.mkdir(exist_ok=True)
+    for stale in {path for path in pages.iterdir() if path.stem not in notebooks}:
+        stale.unlink()
+    for notebook in notebooks.values():
+        files.atomic_write(pages / f"{notebook.name}.html", notebook_page(notebook))
+    files.atomic_write(results / "index.html", index_page(claims.read(results / "claims.json"), notebooks))

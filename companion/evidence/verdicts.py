@@ -1,0 +1,78 @@
+"""The verdicts of a notebook: it fills in the numbers of the rows that ``registry`` declares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from companion.evidence import claims, tables
+from companion.evidence.registry import ROWS
+
+
+class Verdicts:
+    """The rows of one notebook, to be filled in: ``fill`` each, then ``write``.
+
+    Args:
+        notebook: its NN-name.
+        parameters: those of its parameters that the declared rows name.
+    """
+
+    def __init__(self, notebook: str, **parameters: Any) -> None:
+        if notebook not in ROWS:
+            raise ValueError(f"notebook must be one of {', '.join(ROWS)}, got {notebook!r}")
+        self.notebook, self.parameters = notebook, parameters
+        self.filled: list[tuple[str, claims.Row]] = []
+
+    def fill(self, name: str, interval: claims.Interval, baseline: str, **words: Any) -> claims.Row:
+        """The row declared as ``name``, with its verdict; ``words`` fill further braces of its text.
+
+        ``baseline`` says what the value is compared with, such as "conv: 86.7 %", built from a number.
+
+        Raises:
+            ValueError: no row of this name is declared, or it is filled in already, or a parameter is missing.
+        """
+        declared = ROWS[self.notebook].get(name)
+        if declared is None:
+            names = ", ".join(map(repr, ROWS[self.notebook]))
+            raise ValueError(f"{self.notebook}: no row {name!r} is declared in companion/evidence/registry.py: {names}")
+        if not declared.repeated and any(other == name for other, _ in self.filled):
+            raise ValueError(f"{self.notebook}: row {name!r} is filled in twice")
+        known = self.parameters | words
+        try:
+            threshold = known[declared.threshold.removeprefix("-")]
+            statement, quantity = declared.statement.format(**known), declared.quantity.format(**known)
+        except KeyError as error:
+            raise ValueError(f"{self.notebook}: row {name!r} needs the parameter {error}") from None
+        row = claims.row(
+            claim=declared.claim,
+            notebook=self.notebook,
+            statement=statement,
+            quantity=quantity,
+            unit=declared.unit,
+            interval=interval,
+            threshold=-threshold if declared.threshold.startswith("-") else threshold,
+            better=declared.better,
+            baseline=baseline,
+        )
+        self.filled.append((name, row))
+        return row
+
+    def write(self) -> Verdicts:
+        """Write the rows to metrics.json, in the order of their declaration; shown, they are a table.
+
+        Raises:
+            ValueError: a declared row is not filled in.
+        """
+        names = list(ROWS[self.notebook])
+        given = {name for name, _ in self.filled}
+        missing = [name for name in names if name not in given and not ROWS[self.notebook][name].repeated]
+        if missing:
+            raise ValueError(f"{self.notebook}: not filled in: {', '.join(map(repr, missing))}")
+        self.filled.sort(key=lambda item: names.index(item[0]))
+        claims.write(row for _, row in self.filled)
+        return self
+
+    def __repr__(self) -> str:
+        return f"{len(self.filled)} rows of {self.notebook}"  # without an address, which differs from run to run
+
+    def _repr_markdown_(self) -> str:
+        return tables.verdict_table([row for _, row in self.filled])

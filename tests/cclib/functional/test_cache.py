@@ -1,0 +1,342 @@
+"""What is kept of a filter in inference: never stale, made once, bounded, and gone with the filter."""
+
+import copy
+import gc
+import pickle
+import weakref
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from cclib import CCConv2d
+from cclib.filters import Filter, MLPFilter
+from cclib.functional import cache
+
+# One convolution, a transposed one, patches, line by line.
+WAYS = (("phases", 1), ("phases", 2), ("phases", 0.75), ("basis", 0.75), ("pixels", 0.75))
+every_way = pytest.mark.parametrize(("implementation", "scale"), WAYS)
+IMAGE = torch.randn(2, 2, 8, 12, generator=torch.Generator().manual_seed(0))
+
+
+def make(implementation="phases", scale=0.75, filter="siren"):
+    torch.manual_seed(0)
+    return CCConv2d(2, 2, 3, scale=scale, filter=filter, implementation=implementation)
+
+
+def inferred(layer, x=IMAGE, **arguments):
+    with torch.no_grad():
+        return layer(x, **arguments)
+
+
+def assert_current(layer):
+    """The output in inference is that of the parameters as they are; both calls, since the second may be kept."""
+    like = next(layer.filter.parameters())
+    x = IMAGE.to(like.dtype)
+    expected = layer(x.clone().requires_grad_())
+    assert expected.requires_grad
+    error = 4 * torch.finfo(like.dtype).eps * expected.abs().max().item()
+    for _ in range(2):
+        torch.testing.assert_close(inferred(layer, x), expected.detach(), rtol=0, atol=error)
+
+
+@pytest.fixture
+def evaluations(monkeypatch):
+    """Grows by one whenever a network filter is evaluated."""
+    calls = []
+    basis = MLPFilter.basis
+
+    def counted(self, offsets):
+        calls.append(offsets.shape)
+        return basis(self, offsets)
+
+    monkeypatch.setattr(MLPFilter, "basis", counted)
+    return calls
+
+
+OPTIMIZERS = {
+    "SGD": lambda p: torch.optim.SGD(p, 0.1),
+    "SGD, foreach": lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, foreach=True),
+    "SGD, fused": lambda p: torch.optim.SGD(p, 0.1, fused=True),
+    "Adam": lambda p: torch.optim.Adam(p, 0.1, foreach=False),
+    "Adam, foreach": lambda p: torch.optim.Adam(p, 0.1, foreach=True),
+    "Adam, fused": lambda p: torch.optim.Adam(p, 0.1, fused=True),
+    "AdamW, fused": lambda p: torch.optim.AdamW(p, 0.1, fused=True),
+    "Adagrad, fused": lambda p: torch.optim.Adagrad(p, 0.1, fused=True),
+    "RMSprop": lambda p: torch.optim.RMSprop(p, 0.1),
+    "LBFGS": lambda p: torch.optim.LBFGS(p, 0.1, max_iter=2),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@every_way
+def test_a_step_of_training_is_seen(name, implementation, scale):
+    layer = make(implementation, scale)
+    optimizer = OPTIMIZERS[name](layer.parameters())
+    for _ in range(2):
+        before = inferred(layer)
+
+        def closure():
+            optimizer.zero_grad()
+            loss = layer(IMAGE).square().mean()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        assert not torch.equal(inferred(layer), before)
+        assert_current(layer)
+
+
+def load(layer, **options):
+    state = {name: value + 0.5 for name, value in layer.state_dict().items()}
+    layer.load_state_dict(state, **options)
+
+
+def write_data(layer):
+    for value in layer.filter.parameters():
+        value.data.mul_(1.5)
+
+
+def write_numpy(layer):
+    for value in layer.filter.parameters():
+        value.detach().numpy()[...] *= 1.5
+
+
+def write_a_view(layer):
+    with torch.no_grad():
+        layer.filter.weight.view(-1)[:3] = 7
+
+
+def replace_data(layer):
+    layer.filter.weight.data = torch.ones_like(layer.filter.weight)
+
+
+def replace(layer):
+    layer.filter.weight = nn.Parameter(torch.ones_like(layer.filter.weight))
+
+
+def swap(layer):
+    torch.utils.swap_tensors(layer.filter.weight, nn.Parameter(torch.ones_like(layer.filter.weight)))
+
+
+class Doubled(nn.Module):
+    def forward(self, value):
+        return 2 * value
+
+
+CHANGES = {
+    "load_state_dict": load,
+    "load_state_dict, assign": lambda layer: load(layer, assign=True),
+    "half and float": lambda layer: layer.half().float(),
+    "to bfloat16": lambda layer: layer.bfloat16(),
+    "to float64": lambda layer: layer.double(),
+    "written through data": write_data,
+    "written through numpy": write_numpy,
+    "written through a view": write_a_view,
+    "data replaced": replace_data,
+    "parameter replaced": replace,
+    "tensors swapped": swap,
+    "parametrized": lambda layer: parametrize.register_parametrization(layer.filter, "weight", Doubled()),
+    "weight norm": lambda layer: nn.utils.parametrizations.weight_norm(layer.filter, "weight"),
+    "initialised": lambda layer: nn.init.normal_(layer.filter.weight),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@every_way
+def test_a_changed_filter_is_seen(name, implementation, scale):
+    layer = make(implementation, scale)
+    for _ in range(2):
+        inferred(layer)
+    CHANGES[name](layer)
+    assert_current(layer)
+
+
+@every_way
+def test_a_removed_parametrization_is_seen(implementation, scale):
+    layer = make(implementation, scale)
+    before = inferred(layer)
+    parametrize.register_parametrization(layer.filter, "weight", Doubled())
+    doubled = inferred(layer)
+    parametrize.remove_parametrizations(layer.filter, "weight", leave_parametrized=False)
+    assert not torch.allclose(doubled, before)
+    torch.testing.assert_close(inferred(layer), before)
+
+
+@every_way
+def test_a_changed_buffer_is_seen(implementation, scale):
+    layer = make(implementation, scale, filter="fourier")
+    (frequencies,) = layer.filter.buffers()
+    inferred(layer)
+    for change in (lambda: frequencies.mul_(2), lambda: frequencies.data.mul_(2)):
+        change()
+        assert_current(layer)
+
+
+@every_way
+def test_copies_do_not_share(implementation, scale):
+    layer = make(implementation, scale)
+    before = inferred(layer)
+    other = copy.deepcopy(layer)
+    assert torch.equal(inferred(other), before)
+    for changed, kept in ((other, layer), (layer, None)):
+        with torch.no_grad():
+            changed.filter.weight.mul_(2)
+        assert_current(changed)
+        if kept is not None:
+            assert torch.equal(inferred(kept), before)
+
+
+def test_a_pickle_holds_nothing_kept():
+    layer = make()
+    fresh = len(pickle.dumps(layer))
+    before = inferred(layer, size=37)
+    assert layer.filter in cache.CACHES
+    saved = pickle.dumps(layer)
+    assert len(saved) == fresh
+    assert torch.equal(inferred(pickle.loads(saved), size=37), before)
+
+
+@every_way
+def test_functional_calls_see_their_own_parameters(implementation, scale):
+    layer = make(implementation, scale)
+    other = {name: value.detach() * 2 for name, value in layer.named_parameters()}
+    before = inferred(layer)
+    for _ in range(2):
+        with torch.no_grad():
+            found = torch.func.functional_call(layer, other, (IMAGE,))
+        assert not torch.allclose(found, before)
+        assert torch.equal(inferred(layer), before)
+    changed = copy.deepcopy(layer)
+    changed.load_state_dict(other)
+    torch.testing.assert_close(found, inferred(changed))
+
+
+@every_way
+def test_a_filter_is_evaluated_once_for_each_grid(evaluations, implementation, scale):
+    layer = make(implementation, scale)
+    evaluations.clear()  # of the initialisation
+    for _ in range(3):
+        inferred(layer)
+    assert len(evaluations) == 1
+    inferred(layer, IMAGE[:1])
+    assert len(evaluations) == 1
+    for _ in range(2):
+        inferred(layer, size=(5, 7))
+    assert len(evaluations) == 2
+    inferred(layer, start=0.3)
+    assert len(evaluations) == 3
+    inferred(layer)
+    assert len(evaluations) == 3
+
+
+@every_way
+def test_a_filter_frozen_after_inference_serves_training_of_the_image(implementation, scale):
+    layer = make(implementation, scale)
+    layer.filter.requires_grad_(False)
+    x = IMAGE.clone().requires_grad_()
+    with torch.inference_mode():
+        inferred = layer(IMAGE)
+    y = layer(x)
+    y.sum().backward()
+    torch.testing.assert_close(y.detach(), inferred.clone())
+    assert x.grad.any()
+    layer.filter.requires_grad_()
+    layer(x).sum().backward()
+    assert all(parameter.grad is not None for parameter in layer.parameters())
+
+
+@every_way
+def test_nothing_is_kept_where_the_filter_can_get_gradients(evaluations, implementation, scale):
+    layer = make(implementation, scale)
+    for number in range(3):
+        layer(IMAGE).sum().backward()
+        assert len(evaluations) >= number + 1
+    assert layer.filter not in cache.CACHES
+    layer.filter.requires_grad_(False)
+    layer.filter.weight.requires_grad_()
+    layer(IMAGE)
+    assert layer.filter not in cache.CACHES
+
+
+@every_way
+def test_nothing_is_kept_of_tensors_that_do_not_count_their_changes(implementation, scale):
+    with torch.inference_mode():
+        layer = make(implementation, scale)
+        before = layer(IMAGE)
+        assert layer.filter not in cache.CACHES
+        layer.filter.weight.mul_(2)
+        assert not torch.allclose(layer(IMAGE), before)
+
+
+def test_types_are_kept_apart():
+    layer = make()
+    expected = inferred(layer)
+    for _ in range(2):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert inferred(layer).dtype == torch.bfloat16
+        assert torch.equal(inferred(layer), expected)
+
+
+@every_way
+def test_the_memory_is_bounded(monkeypatch, evaluations, implementation, scale):
+    monkeypatch.setattr(cache, "BYTES", 40_000)
+    layer = make(implementation, scale)
+    sizes = [(8, n) for n in range(4, 40)]
+    expected = [inferred(layer, size=size) for size in sizes]
+    kept = cache.CACHES[layer.filter].kept
+    assert 0 < sum(map(cache.size, kept.values())) <= 40_000
+    before = len(evaluations)
+    assert torch.equal(inferred(layer, size=sizes[-1]), expected[-1])
+    assert len(evaluations) == before
+    for size, y in zip(sizes, expected, strict=True):
+        assert torch.equal(inferred(layer, size=size), y)
+
+
+@every_way
+def test_what_is_larger_than_the_bound_is_not_kept(monkeypatch, implementation, scale):
+    monkeypatch.setattr(cache, "BYTES", 10)
+    layer = make(implementation, scale)
+    expected = inferred(layer)
+    assert not cache.CACHES[layer.filter].kept
+    assert torch.equal(inferred(layer), expected)
+
+
+@every_way
+def test_what_is_kept_dies_with_the_filter(implementation, scale):
+    layer = make(implementation, scale)
+    inferred(layer)
+    filter = weakref.ref(layer.filter)
+    kept = next(iter(cache.CACHES[layer.filter].kept.values()))
+    kept = weakref.ref(kept[0] if isinstance(kept, list) else kept)
+    assert kept() is not None
+    del layer
+    gc.collect()
+    assert filter() is None
+    assert kept() is None
+
+
+class Scaled(Filter):
+    """A filter with state that is neither parameter nor buffer."""
+
+    def __init__(self, factor):
+        super().__init__((3, 3), vanishes=False)
+        self.factor = factor
+
+    def basis(self, offsets):
+        return self.factor * torch.ones_like(offsets[..., :1])
+
+    def coefficients(self):
+        return torch.ones(1, 2, 2)
+
+
+@every_way
+def test_filters_of_one_kind_are_kept_apart(implementation, scale):
+    layers = [
+        CCConv2d(2, 2, 3, scale=scale, filter=Scaled(n), bias=False, implementation=implementation) for n in (1, 2)
+    ]
+    one, two = (inferred(layer) for layer in layers)
+    torch.testing.assert_close(two, 2 * one)
+    layers[0].filter.factor = 2
+    torch.testing.assert_close(inferred(layers[0]), two)

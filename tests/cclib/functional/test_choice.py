@@ -1,0 +1,157 @@
+"""How ``auto`` chooses, and what ``explain`` says of it."""
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+import torch
+from functional_cases import PROPERTY, Calls
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from slow_way import scales
+
+from cclib import cc_conv2d, explain
+from cclib.filters import ClassicalFilter, MLPFilter
+from cclib.functional import IMPLEMENTATIONS
+from cclib.functional.choice import MEMORY_LIMIT
+
+
+@given(
+    st.integers(1, 32), st.sampled_from([1, 16, 64, 256]), st.tuples(st.integers(1, 160), st.integers(1, 160)),
+    st.sampled_from([2, 4, 7]), scales, st.booleans(),
+)  # fmt: skip
+@settings(PROPERTY, max_examples=80)
+def test_auto_keeps_within_the_memory_limit(batch, channels, shape, kernel_size, scale, stretch):
+    filter = ClassicalFilter("cubic", channels) if stretch else MLPFilter(channels, channels, kernel_size)
+    found = explain((batch, channels, *shape), filter, scale=scale, stretch=stretch)
+    offered = {candidate.implementation for candidate in found.candidates}
+    assert offered == set(IMPLEMENTATIONS) - ({"pixels"} if stretch and channels > 1 else set())  # basis, with groups
+    picked, others = found.candidates[0], found.candidates[1:]
+    assert picked.implementation == found.implementation
+    if any(candidate.bytes <= MEMORY_LIMIT for candidate in found.candidates):
+        assert picked.bytes <= MEMORY_LIMIT
+        assert all(picked.seconds <= other.seconds for other in others if other.bytes <= MEMORY_LIMIT)
+    else:
+        assert picked.implementation != "reference"
+        assert all(picked.bytes <= other.bytes for other in others if other.implementation != "reference")
+
+
+@pytest.mark.parametrize("scale", [1, 0.75, math.sqrt(0.5), 1.9])
+@pytest.mark.parametrize("shape", [(1, 32, 64, 64), (8, 32, 128, 128), (64, 32, 256, 256)])
+def test_auto_never_picks_the_reference_on_layers_of_ordinary_size(scale, shape):
+    found = explain(shape, MLPFilter(32, 32, 4), scale=scale)
+    large = {candidate.implementation: candidate.bytes > MEMORY_LIMIT for candidate in found.candidates}
+    assert found.implementation != "reference"
+    assert large["reference"]
+
+
+def test_where_all_are_large_the_reference_comes_last():
+    found = explain((128, 32, 512, 512), MLPFilter(32, 32, 2), scale=0.1)
+    *others, last = found.candidates
+    assert min(candidate.bytes for candidate in found.candidates) > MEMORY_LIMIT
+    assert last.implementation == "reference"
+    assert others == sorted(others, key=lambda candidate: candidate.bytes)
+
+
+@pytest.mark.parametrize("scale", [Fraction(1, 300), Fraction(3, 1000)])
+def test_the_counted_bytes_cover_pixels_between_the_taps(scale):
+    filter, x = MLPFilter(2, 2, 3), torch.randn(1, 2, 8, 8)
+    for candidate in explain(x.shape, filter, scale=scale, size=3).candidates:
+        with torch.no_grad(), Calls() as calls:
+            cc_conv2d(x, filter, scale=scale, size=3, implementation=candidate.implementation)
+        assert calls.largest <= candidate.bytes + 2**16, candidate.implementation
+
+
+@pytest.mark.parametrize("scale", [1, 0.75, math.sqrt(0.5)])
+def test_the_counted_bytes_cover_every_temporary_tensor(scale):
+    filter, x = MLPFilter(16, 16, 4), torch.randn(2, 16, 40, 40)
+    output = 2 * 16 * 40 * 40 * 4
+    for candidate in explain(x.shape, filter, scale=scale).candidates:
+        with torch.no_grad(), Calls() as calls:
+            cc_conv2d(x, filter, scale=scale, implementation=candidate.implementation)
+        assert calls.largest <= candidate.bytes + output, candidate.implementation
+
+
+@pytest.mark.parametrize(
+    ("shape", "arguments"),
+    [
+        ((1, 4, 6, 6), {"scale": 1}),
+        ((2, 4, 24, 24), {"scale": 0.75}),
+        ((2, 4, 24, 24), {"scale": math.sqrt(0.5)}),
+        ((1, 4, 12, 12), {"scale": 0.5, "size": (5, 7), "start": (0.1, 2)}),
+        ((1, 4, 20, 12), {"size": (7, 13), "stretch": True}),
+    ],
+)
+def test_auto_runs_what_explain_names(monkeypatch, shape, arguments):
+    ran = []
+    for name, implementation in list(IMPLEMENTATIONS.items()):
+
+        def noted(*arguments, name=name, compute=implementation.compute):
+            ran.append(name)
+            return compute(*arguments)
+
+        monkeypatch.setitem(IMPLEMENTATIONS, name, replace(implementation, compute=noted))
+    filter = MLPFilter(4, 6, 3)
+    y = cc_conv2d(torch.randn(shape), filter, **arguments)
+    found = explain(shape, filter, **arguments)
+    assert ran == [found.implementation]
+    text = str(found)
+    assert repr(found) == text
+    assert text.splitlines()[0].split() == [
+        "implementation",
+        "multiply-adds",
+        "moved",
+        "MiB",
+        "temporary",
+        "MiB",
+        "calls",
+        "pieces",
+        "estimate",
+        "ms",
+    ]
+    assert [line.split()[0] for line in text.splitlines()[1:-1]] == [c.implementation for c in found.candidates]
+    assert text.splitlines()[-1] == f"auto picks {found.implementation}"
+    assert y.shape[0] == shape[0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "out_channels", "arguments", "picked"),
+    [
+        ((100, 6, 24, 24), 8, {"size": 20}, "pixels"),  # few channels, many phases
+        ((100, 1, 28, 28), 6, {"size": 24}, "pixels"),
+        ((16, 64, 32, 32), 64, {"scale": 0.75}, "phases"),  # many channels, few phases
+        ((2, 64, 56, 56), 64, {"scale": math.sqrt(0.5)}, "basis"),  # many channels, as many phases as pixels
+    ],
+)
+def test_what_auto_picks(shape, out_channels, arguments, picked):
+    assert explain(shape, MLPFilter(shape[1], out_channels, 3), **arguments).implementation == picked
+
+
+def test_the_counted_operations_of_one_convolution():
+    filter = MLPFilter(4, 6, 3, features=5, hidden=7)
+    phases = next(c for c in explain((2, 4, 10, 10), filter).candidates if c.implementation == "phases")
+    convolution = 2 * 6 * 10 * 10 * 9 * 4
+    weights = 9 * (5 * 6 * 4) + 9 * (2 * 7 + 7 + 7 * 5 + 5)
+    assert phases.multiply_adds == convolution + weights
+
+
+X = torch.zeros(1, 4, 6, 5)
+
+
+SIREN = MLPFilter(4, 6, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (((4, 6, 5), SIREN), r"x_shape must be \(batch, channels, height, width\), got \(4, 6, 5\)"),
+        (((1, 5, 6, 5), SIREN), "x_shape must have a multiple of the filter's 4 channels per group, got 5"),
+        (((1, 4, 0, 5), SIREN), "input size must be at least 1, got 0"),
+    ],
+)
+def test_explain_of_bad_input(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        explain(*arguments)
+    with pytest.raises(ValueError, match="scale must be greater than 0"):
+        explain((1, 4, 6, 5), SIREN, scale=-1)

@@ -1,0 +1,81 @@
+"""The distribution: what its wheel holds, what it asks for, and that it works alone beside torch."""
+
+import email
+import re
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+import cclib
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy of the project, as a build leaves files in the folder of the sources."""
+    source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in ("cclib", "companion", "tests"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", built, source)
+    (path,) = built.glob("*.whl")
+    return path
+
+
+def run(*command: str | Path, cwd: Path | None = None) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_what_the_wheel_holds(wheel: Path) -> None:
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "cclib").rglob("*.py")}
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert held == {*modules, "cclib/py.typed"}
+    assert wheel.name.startswith(f"continuous_convolution-{cclib.__version__}-py3-none-any")
+
+
+def test_what_the_wheel_asks_for(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = email.message_from_bytes(archive.read(name))
+    required = [text for text in metadata.get_all("Requires-Dist", []) if "extra ==" not in text]
+    assert [re.split(r"[^\w-]", text)[0] for text in required] == ["torch"]
+    assert metadata["Name"] == "continuous-convolution"
+    assert metadata["Version"] == cclib.__version__
+    assert set(metadata.get_all("Provides-Extra", [])) == {"lab", "test"}
+
+
+def test_an_installed_wheel_runs_the_first_lines_of_the_readme(wheel: Path, tmp_path: Path) -> None:
+    """In an environment that has torch and nothing of this project's, and without numpy."""
+    venv.create(tmp_path / "env", symlinks=True)
+    (python,) = (tmp_path / "env").glob("*/python")
+    packages = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", "--quiet", wheel)
+    # Torch, where the tests have it. What stands in the .pth files of that folder is not seen: the checkout is not.
+    (packages / "torch.pth").write_text(str(Path(torch.__file__).parents[1]), encoding="utf-8")
+    lines = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert lines is not None
+    script = f"""
+import sys, warnings
+sys.modules["numpy"] = None
+warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
+{lines[1]}
+print(cclib.__file__, tuple(layer(x).shape))
+try:
+    import companion
+except ModuleNotFoundError:
+    print("alone")
+"""
+    file, shape = run(python, "-I", "-c", script, cwd=tmp_path).split(maxsplit=1)
+    assert Path(file).is_relative_to(packages)
+    assert shape == "(8, 32, 21, 21)\nalone\n"

@@ -1,0 +1,105 @@
+"""Each claim has one primary row; what is declared is what the notebooks have written; a row cannot go missing."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from companion import files
+from companion.evidence import claims, registry, tables
+from companion.evidence.registry import Claim, Declared
+from companion.evidence.verdicts import Verdicts
+from companion.workflow.profiles import declared_parameters, source_path
+
+ROOT = files.project_root()
+
+
+def test_each_claim_is_quoted_by_one_row() -> None:
+    rows = [declared for of_notebook in registry.ROWS.values() for declared in of_notebook.values()]
+    assert Counter(declared.claim for declared in rows if declared.primary) == dict.fromkeys(registry.CLAIMS, 1)
+    assert not any(declared.repeated for declared in rows if declared.primary)
+    assert {declared.claim for declared in rows} == set(registry.CLAIMS)
+
+
+@pytest.mark.parametrize("claim", registry.CLAIMS.values(), ids=registry.CLAIMS)
+def test_the_figure_of_a_claim_is_saved(claim: Claim) -> None:
+    notebook, figure = claim.figure
+    cells = nbformat.read(source_path(ROOT, notebook), as_version=4).cells
+    assert sum(f'figures.save(fig, "{figure}")' in cell.source for cell in cells) == 1
+
+
+@pytest.mark.parametrize("notebook", registry.ROWS)
+def test_a_threshold_is_a_parameter(notebook: str) -> None:
+    given = set(declared_parameters(source_path(ROOT, notebook)))
+    for name, declared in registry.ROWS[notebook].items():
+        assert declared.threshold.removeprefix("-") in given, name
+
+
+@pytest.mark.parametrize("notebook", registry.ROWS)
+def test_the_results_hold_what_is_declared(notebook: str) -> None:
+    """Every declared row, each once unless it is repeated, in the order of their declaration, and no other."""
+
+    def name_of(row: claims.Row) -> str:
+        (name,) = (name for name, declared in declared_rows.items() if same(row, declared))
+        return name
+
+    def same(row: claims.Row, declared: Declared) -> bool:
+        texts = ("statement", declared.statement), ("quantity", declared.quantity)
+        return (row["claim"], row["unit"], row["better"]) == (declared.claim, declared.unit, declared.better) and all(
+            re.fullmatch(tables.pattern(template), row[key]) for key, template in texts
+        )
+
+    declared_rows = registry.ROWS[notebook]
+    names = [name_of(row) for row in claims.read(ROOT / "results" / notebook / "metrics.json")]
+    assert names == sorted(names, key=list(declared_rows).index)
+    once = [name for name in names if not declared_rows[name].repeated]
+    assert once == [name for name, declared in declared_rows.items() if not declared.repeated]
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Verdicts:
+    declared = {
+        "first": Declared("C1", "It loses at most {margin:g}", "first, {count} cases", "points", "-margin", "higher"),
+        "second": Declared("C2", "It gains", "second", "", "gain", "lower", primary=True),
+        "others": Declared("C2", "It gains {kind}", "third, {kind}", "", "gain", "lower", repeated=True),
+    }
+    monkeypatch.setattr(registry, "ROWS", {"01-cc-layer": declared})
+    monkeypatch.setattr("companion.evidence.verdicts.ROWS", registry.ROWS)
+    monkeypatch.setenv("CCLIB_OUTPUT", str(tmp_path))
+    return Verdicts("01-cc-layer", margin=1.0, gain=2.0)
+
+
+def test_rows_are_written_in_the_order_of_their_declaration(rows: Verdicts, tmp_path: Path) -> None:
+    for kind in ("b", "a"):
+        rows.fill("others", claims.exact(3.0, 4), "nothing", kind=kind)
+    rows.fill("second", claims.exact(1.0, 4), "nothing")
+    row = rows.fill("first", claims.exact(-0.5, 4), "conv: 86.7 %", count=4)
+    assert (row["statement"], row["quantity"]) == ("It loses at most 1", "first, 4 cases")
+    assert (row["threshold"], row["verdict"], row["notebook"]) == (-1.0, "reproduced", "01-cc-layer")
+    shown = rows.write()._repr_markdown_()
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    assert [row["quantity"] for row in written.values()] == ["first, 4 cases", "second", "third, b", "third, a"]
+    assert shown.count("\n") == 5  # a head, a rule and four rows
+    assert repr(rows) == "4 rows of 01-cc-layer"
+
+
+def test_a_row_that_is_not_filled_in_is_named(rows: Verdicts) -> None:
+    rows.fill("second", claims.exact(1.0, 4), "nothing")
+    with pytest.raises(ValueError, match=r"^01-cc-layer: not filled in: 'first'$"):
+        rows.write()
+
+
+def test_rows_that_cannot_be_filled_in(rows: Verdicts) -> None:
+    point = claims.exact(1.0, 4)
+    with pytest.raises(ValueError, match=r"no row 'third' is declared in companion/evidence/registry\.py: 'first'"):
+        rows.fill("third", point, "nothing")
+    with pytest.raises(ValueError, match="row 'first' needs the parameter 'count'"):
+        rows.fill("first", point, "nothing")
+    rows.fill("second", point, "nothing")
+    with pytest.raises(ValueError, match="row 'second' is filled in twice"):
+        rows.fill("second", point, "nothing")
+    with pytest.raises(ValueError, match="notebook must be one of 01-cc-layer, got '02'"):
+        Verdicts("02")

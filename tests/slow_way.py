@@ -1,0 +1,125 @@
+"""The definition of the layer in slow loops, and strategies that draw geometries and filters for it.
+
+They share with cclib only the filter's own values."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+
+from cclib.filters import ClassicalFilter, MLPFilter, SplineFilter
+
+
+def slow_axis(n_in, scale, size, start):
+    """The position of every output, and the scale, as fractions."""
+    if scale is None:
+        scale = Fraction(size, n_in) if size is not None else Fraction(1)
+    scale = Fraction(scale)
+    n_out = size if size is not None else -((-n_in * scale.numerator) // scale.denominator)
+    if start is None:
+        start = Fraction(n_in - 1, 2) - Fraction(n_out - 1, 2) / scale
+    return [Fraction(start) + o / scale for o in range(n_out)], scale
+
+
+def slow_taps(position, scale, support, vanishes, stretch):
+    """(tap, offset at which the filter is read) of one output."""
+    shrink = scale if stretch and scale < 1 else Fraction(1)
+    reach = support / 2 / shrink
+    near = range(math.floor(position - reach) - 2, math.ceil(position + reach) + 3)
+    inside = (lambda d: d < reach) if vanishes else (lambda d: d <= reach)
+    return [(q, float(shrink * (q - position))) for q in near if inside(abs(q - position))]
+
+
+def slow_pixel(q, n, padding_mode):
+    """The pixel that stands for index q, or None for a zero."""
+    if padding_mode == "zeros":
+        return q if 0 <= q < n else None
+    if padding_mode == "replicate":
+        return 0 if q < 0 else n - 1 if q >= n else q
+    if padding_mode == "circular":
+        while q < 0:
+            q += n
+        while q >= n:
+            q -= n
+        return q
+    return -q if q < 0 else 2 * (n - 1) - q if q >= n else q
+
+
+def slow_convolution(x, filter, bias, scale, size, start, groups, padding_mode, stretch):
+    """The definition of the layer, tap by tap; scale, size and start are pairs of exact numbers or None."""
+    geometry = [slow_axis(n, *one) for n, *one in zip(x.shape[-2:], scale, size, start, strict=True)]
+    windows = [
+        [slow_taps(position, ratio, support, filter.vanishes, stretch) for position in positions]
+        for (positions, ratio), support in zip(geometry, filter.support, strict=True)
+    ]
+    out_channels = filter.coefficients().shape[1]
+    pixels = x.unflatten(1, (groups, 1, -1)).numpy()  # (batch, group, 1, in / groups, height, width)
+    y = np.zeros((len(x), groups, out_channels // groups, len(windows[0]), len(windows[1])))
+    for i, rows in enumerate(windows[0]):
+        for j, columns in enumerate(windows[1]):
+            read = [(p, q, (v, h)) for p, v in rows for q, h in columns]
+            if not read:
+                continue
+            offsets = torch.tensor([offset for *_, offset in read], dtype=x.dtype)
+            weights = filter(offsets)
+            if stretch:
+                weights = weights / filter.mass(offsets).sum()
+            for (p, q, _), weight in zip(read, weights.unflatten(1, (groups, -1)).detach().numpy(), strict=True):
+                row, column = slow_pixel(p, x.shape[2], padding_mode), slow_pixel(q, x.shape[3], padding_mode)
+                if row is not None and column is not None:
+                    y[..., i, j] += (pixels[..., row, column] * weight).sum(-1)
+    y = torch.from_numpy(y).flatten(1, 2)
+    return y if bias is None else y + bias[:, None, None]
+
+
+def too_wide(filter, shape, stretch, scale, size, start):
+    """Whether any output reads further out than a reflection reaches."""
+    read = {}
+    for axis, n in enumerate(shape):
+        positions, ratio = slow_axis(n, scale[axis], size[axis], start[axis])
+        taps = [slow_taps(u, ratio, filter.support[axis], filter.vanishes, stretch) for u in positions]
+        read[axis] = [q for one in taps for q, _ in one]
+    return any(q < 1 - n or q > 2 * (n - 1) for axis, n in enumerate(shape) for q in read[axis])
+
+
+scales = st.one_of(
+    st.fractions(Fraction(1, 4), 3, max_denominator=8),
+    st.sampled_from([math.sqrt(0.5), math.sqrt(2), math.pi / 3, 0.5, 1.0, 1.5]),
+)
+
+
+starts = st.one_of(st.none(), st.fractions(-3, 8, max_denominator=6), st.just(math.sqrt(3)))
+
+
+supports = st.sampled_from([1, 2, 3, 4, Fraction(5, 2), Fraction(1, 3)])
+
+
+@st.composite
+def axes(draw):
+    """Input size, scale, size and start of one axis: scale, size, both or neither are given."""
+    return (
+        draw(st.integers(1, 6)),
+        draw(st.none() | scales),
+        draw(st.none() | st.integers(1, 7)),
+        draw(starts),
+    )
+
+
+@st.composite
+def some_filters(draw):
+    """A filter and its groups."""
+    kind = draw(st.sampled_from(["siren", "silu", "fourier", "spline", "linear", "cubic", "lanczos3", "box"]))
+    torch.manual_seed(draw(st.integers(0, 9)))
+    if kind in ("linear", "cubic", "lanczos3", "box"):
+        groups = draw(st.integers(1, 3))
+        return ClassicalFilter(kind, groups), groups
+    groups, inside, outside = (draw(st.sampled_from(n)) for n in ((1, 2, 3), (1, 2), (1, 2)))
+    window, support = draw(st.booleans()), (draw(supports), draw(supports))
+    if kind == "spline":
+        sides = tuple(math.ceil(side) for side in support)
+        filter = SplineFilter(groups * inside, groups * outside, sides, groups=groups, spacing=(1, 0.5), window=window)
+    else:
+        filter = MLPFilter(groups * inside, groups * outside, support, groups=groups, trunk=kind, window=window)
+    return filter.double(), groups
