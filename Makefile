@@ -38,14 +38,14 @@ format: .venv/.installed  ## format the code and strip the source notebooks of o
 	$(RUN) ruff format
 	$(RUN) nbstripout --keep-id notebooks/*.ipynb
 
-readme: .venv/.installed  ## regenerate the generated parts of README.md
+readme: .venv/.installed  ## regenerate results/CLAIMS.md and the findings in README.md
 	$(RUN) companion readme
 
 docs: .venv/.installed  ## regenerate the API pages in docs/api from the docstrings
 	$(IN_VENV) python docs/generate.py
 
-lab: .venv/.installed  ## open JupyterLab on the playground, beside the other notebooks
-	$(RUN) jupyter lab notebooks/00-playground.ipynb
+lab: .venv/.installed  ## open JupyterLab on the playground, with the whole project in reach
+	$(RUN) jupyter lab --notebook-dir=. notebooks/00-playground.ipynb
 
 lock:  ## resolve the extras of pyproject.toml afresh and write constraints.txt
 	rm -rf .cache/lock-venv

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Written by the runner after the notebook, so a notebook may not use these names.
-MEASURED_BY_RUNNER = ("profile", "wall_seconds", "peak_memory_mib", "hardware", "versions", "commit")
+# What `python -m companion run` measures of every notebook, which may not use these names.
+MEASURED_OF_EVERY_NOTEBOOK = ("profile", "wall_seconds", "peak_memory_mib", "hardware", "versions", "commit")
 
 
 def project_root() -> Path:
@@ -23,8 +23,8 @@ def project_root() -> Path:
 def folder() -> Path:
     """The folder for a notebook's files, made if missing.
 
-    The runner names it in the environment variable CCLIB_OUTPUT. Without one somebody is playing, and gets
-    scratch/ (ignored by git), so that playing never overwrites a committed result.
+    `python -m companion run` names it in the environment variable CCLIB_OUTPUT. Without one somebody is playing, and
+    gets scratch/ (ignored by git), so that playing never overwrites a committed result.
     """
     path = Path(os.environ.get("CCLIB_OUTPUT") or project_root() / "scratch")
     path.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def notice(text: str) -> None:
-    """A line for whoever watches the terminal; its carriage return tells the runner to keep it out of notebooks."""
+    """A line for whoever watches the terminal; its carriage return keeps it out of executed notebooks."""
     print(text, end="\r\n", file=sys.stderr, flush=True)
 
 
@@ -71,11 +71,11 @@ def record_machine(**values: float | str) -> None:
 
     It is kept apart from metrics.json, so that the rest of the results can be compared bit by bit. Names
     should say the unit (`seconds_per_epoch`). A value that is neither a finite number nor text, or a name
-    that the runner itself writes, raises ValueError.
+    in `MEASURED_OF_EVERY_NOTEBOOK`, raises ValueError.
     """
     for name, value in values.items():
-        if name in MEASURED_BY_RUNNER:
-            raise ValueError(f"record_machine: {name} is measured by the runner; choose another name")
+        if name in MEASURED_OF_EVERY_NOTEBOOK:
+            raise ValueError(f"record_machine: {name} is measured of every notebook; choose another name")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError(f"record_machine: {name} must be a number or text, got {value!r}")
         if not isinstance(value, str) and not math.isfinite(value):

@@ -139,9 +139,13 @@ class Project:
         )
 
     def contents(self, folder: str = "results") -> dict[str, bytes]:
-        """All files below a folder and their bytes, but for machine.json, which may differ."""
+        """All files below a folder and their bytes, but for those that hold times."""
         paths = (path for path in (self.root / folder).rglob("*") if path.is_file())
-        return {str(path.relative_to(self.root)): path.read_bytes() for path in paths if path.name != "machine.json"}
+        return {
+            str(path.relative_to(self.root)): path.read_bytes()
+            for path in paths
+            if path.name not in ("machine.json", "CLAIMS.md")
+        }
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

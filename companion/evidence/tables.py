@@ -16,7 +16,8 @@ from tabulate import tabulate
 
 from companion.evidence import registry
 from companion.evidence.claims import VERDICTS, Interval, Row
-from companion.files import MEASURED_BY_RUNNER
+from companion.evidence.rows import ROWS
+from companion.files import MEASURED_OF_EVERY_NOTEBOOK
 
 _HEADS = ["claim", "quantity", "value [95 % interval]", "n", "baseline", "threshold", "verdict"]
 
@@ -71,7 +72,7 @@ def findings(rows: Sequence[Row]) -> str:
 def primary_rows(rows: Sequence[Row]) -> dict[str, Row | None]:
     """The row by which each claim is quoted; None where its notebook has not been run."""
     quoted: dict[str, Row | None] = dict.fromkeys(registry.CLAIMS)
-    for notebook, of_notebook in registry.ROWS.items():
+    for notebook, of_notebook in ROWS.items():
         for declared in of_notebook.values():
             if declared.primary:
                 wanted = [row for row in rows if (row["claim"], row["notebook"]) == (declared.claim, notebook)]
@@ -166,7 +167,9 @@ def machine_table(records: Mapping[str, Mapping[str, Any]]) -> str:
     """
     lines = []
     for name, record in records.items():
-        others = (f"{key.replace('_', ' ')}: {_short(record[key])}" for key in record if key not in MEASURED_BY_RUNNER)
+        others = (
+            f"{key.replace('_', ' ')}: {_short(record[key])}" for key in record if key not in MEASURED_OF_EVERY_NOTEBOOK
+        )
         lines.append([name, f"{record['wall_seconds']:.0f} s", f"{record['peak_memory_mib']} MiB", "; ".join(others)])
     total = sum(record["wall_seconds"] for record in records.values()) / 60
     most = max(record["peak_memory_mib"] for record in records.values())
@@ -222,8 +225,8 @@ def _machine(record: Mapping[str, Any]) -> str:
     gpu = "no GPU" if hardware["gpu"] == "none" else hardware["gpu"]
     cpu = re.sub(r"\s+", " ", hardware["cpu"])
     return (
-        f"{hardware['cores']} cores of {cpu}, {hardware['memory_gib']} GiB, {gpu}, {hardware['system']}, "
-        f"Python {versions['python']}, torch {versions['torch']}"
+        f"{hardware['cores']} cores of {cpu} ({hardware['instructions']}), {hardware['memory_gib']} GiB, {gpu}, "
+        f"{hardware['system']}, Python {versions['python']}, torch {versions['torch']}"
     )
 
 

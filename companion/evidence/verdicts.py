@@ -1,11 +1,11 @@
-"""The verdicts of a notebook: it fills in the numbers of the rows that ``registry`` declares."""
+"""The verdicts of a notebook: it fills in the numbers of the rows that ``rows`` declares."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from companion.evidence import claims, tables
-from companion.evidence.registry import ROWS
+from companion.evidence.rows import ROWS
 
 
 class Verdicts:
@@ -33,7 +33,7 @@ class Verdicts:
         declared = ROWS[self.notebook].get(name)
         if declared is None:
             names = ", ".join(map(repr, ROWS[self.notebook]))
-            raise ValueError(f"{self.notebook}: no row {name!r} is declared in companion/evidence/registry.py: {names}")
+            raise ValueError(f"{self.notebook}: no row {name!r} is declared in companion/evidence/rows.py: {names}")
         if not declared.repeated and any(other == name for other, _ in self.filled):
             raise ValueError(f"{self.notebook}: row {name!r} is filled in twice")
         known = self.parameters | words

@@ -102,7 +102,7 @@ def fingerprints(options: argparse.Namespace) -> int:
 
 
 def dependencies(name: str) -> dict[str, dict[str, str]]:
-    """The hashes of the modules behind a notebook and its runner, and the versions its numbers depend on."""
+    """The hashes of the modules behind a notebook and how it is run, and the versions its numbers depend on."""
     sources = [profiles.source_path(ROOT, name), Path(notebooks.__file__)]
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)", _text(ROOT / "constraints.txt"), re.MULTILINE))
     return {"code": fingerprint.closure(sources), "packages": {package: pins[package] for package in _PINS}}

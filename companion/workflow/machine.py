@@ -27,11 +27,15 @@ def measurements(seconds: float, peak_bytes: int) -> dict[str, Any]:
 
 
 def hardware() -> dict[str, str | int | float]:
-    """What the speed depends on: processor, cores, memory, GPU, system. No name of host or user."""
+    """What speed and rounding depend on: processor, instructions that torch uses, cores, memory, GPU, system.
+
+    No name of host or user.
+    """
     import torch  # Seconds to import: not before it is needed.
 
     return {
         "cpu": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",

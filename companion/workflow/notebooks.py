@@ -95,7 +95,7 @@ def _execute(root: Path, name: str, source: Path, partial: Path, given: dict[str
             stderr_file=progress,
             on_cell_start=progress.cell_started,
             record_timing=False,
-            # Every kernel otherwise warns that it talks to its runner in plain text, inside this machine.
+            # Every kernel otherwise warns that it talks to its client in plain text, inside this machine.
             extra_arguments=["--log-level=ERROR"],
         )
     except PapermillExecutionError as error:

@@ -91,7 +91,7 @@ def test_measurements_name_no_host_or_user(committed: Project) -> None:
         *("seconds_per_epoch", "profile", "wall_seconds", "peak_memory_mib", "hardware", "versions", "commit")
     ]
     assert record["peak_memory_mib"] > 50
-    assert list(record["hardware"]) == ["cpu", "cores", "memory_gib", "gpu", "system"]
+    assert list(record["hardware"]) == ["cpu", "instructions", "cores", "memory_gib", "gpu", "system"]
     assert os.uname().nodename not in text
     assert str(committed.root) not in text
 
@@ -196,7 +196,7 @@ def test_no_process_outlives_its_starter(end: signal.Signals, project: Project) 
             assert starter.poll() is None
             time.sleep(0.1)
         tree = psutil.Process(starter.pid).children(recursive=True)
-        assert len(tree) >= 5  # Shell, runner, kernel and two workers.
+        assert len(tree) >= 5  # Shell, `companion run`, kernel and two workers.
         os.kill(starter.pid, end) if end == signal.SIGKILL else os.killpg(starter.pid, end)
         assert psutil.wait_procs(tree, timeout=60)[1] == []
     finally:
@@ -342,7 +342,7 @@ def fake_execution(monkeypatch: pytest.MonkeyPatch, committed: Project, spoil) -
 
     monkeypatch.setattr(notebooks, "_execute", execute)
     for name in ("CCLIB_OUTPUT", "IPYTHONDIR", "PYTHONHASHSEED", "JUPYTER_PREFER_ENV_PATH"):
-        monkeypatch.setenv(name, "")  # So that what the runner sets is undone.
+        monkeypatch.setenv(name, "")  # So that what a run sets is undone.
 
 
 def spoil_rows(partial: Path) -> None:

@@ -61,7 +61,7 @@ def test_record_machine_merges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     [
         ("seconds", math.nan, "seconds must be finite, got nan"),
         ("seconds", [1], r"seconds must be a number or text, got \[1\]"),
-        ("wall_seconds", 1, "wall_seconds is measured by the runner"),
+        ("wall_seconds", 1, "wall_seconds is measured of every notebook"),
     ],
 )
 def test_record_machine_refuses(

@@ -11,6 +11,7 @@ import pytest
 from companion import files
 from companion.evidence import claims, registry, tables
 from companion.evidence.registry import Claim, Declared
+from companion.evidence.rows import ROWS
 from companion.evidence.verdicts import Verdicts
 from companion.workflow.profiles import declared_parameters, source_path
 
@@ -18,7 +19,7 @@ ROOT = files.project_root()
 
 
 def test_each_claim_is_quoted_by_one_row() -> None:
-    rows = [declared for of_notebook in registry.ROWS.values() for declared in of_notebook.values()]
+    rows = [declared for of_notebook in ROWS.values() for declared in of_notebook.values()]
     assert Counter(declared.claim for declared in rows if declared.primary) == dict.fromkeys(registry.CLAIMS, 1)
     assert not any(declared.repeated for declared in rows if declared.primary)
     assert {declared.claim for declared in rows} == set(registry.CLAIMS)
@@ -31,14 +32,14 @@ def test_the_figure_of_a_claim_is_saved(claim: Claim) -> None:
     assert sum(f'figures.save(fig, "{figure}")' in cell.source for cell in cells) == 1
 
 
-@pytest.mark.parametrize("notebook", registry.ROWS)
+@pytest.mark.parametrize("notebook", ROWS)
 def test_a_threshold_is_a_parameter(notebook: str) -> None:
     given = set(declared_parameters(source_path(ROOT, notebook)))
-    for name, declared in registry.ROWS[notebook].items():
+    for name, declared in ROWS[notebook].items():
         assert declared.threshold.removeprefix("-") in given, name
 
 
-@pytest.mark.parametrize("notebook", registry.ROWS)
+@pytest.mark.parametrize("notebook", ROWS)
 def test_the_results_hold_what_is_declared(notebook: str) -> None:
     """Every declared row, each once unless it is repeated, in the order of their declaration, and no other."""
 
@@ -52,7 +53,7 @@ def test_the_results_hold_what_is_declared(notebook: str) -> None:
             re.fullmatch(tables.pattern(template), row[key]) for key, template in texts
         )
 
-    declared_rows = registry.ROWS[notebook]
+    declared_rows = ROWS[notebook]
     names = [name_of(row) for row in claims.read(ROOT / "results" / notebook / "metrics.json")]
     assert names == sorted(names, key=list(declared_rows).index)
     once = [name for name in names if not declared_rows[name].repeated]
@@ -66,8 +67,7 @@ def rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Verdicts:
         "second": Declared("C2", "It gains", "second", "", "gain", "lower", primary=True),
         "others": Declared("C2", "It gains {kind}", "third, {kind}", "", "gain", "lower", repeated=True),
     }
-    monkeypatch.setattr(registry, "ROWS", {"01-cc-layer": declared})
-    monkeypatch.setattr("companion.evidence.verdicts.ROWS", registry.ROWS)
+    monkeypatch.setattr("companion.evidence.verdicts.ROWS", {"01-cc-layer": declared})
     monkeypatch.setenv("CCLIB_OUTPUT", str(tmp_path))
     return Verdicts("01-cc-layer", margin=1.0, gain=2.0)
 
@@ -94,7 +94,7 @@ def test_a_row_that_is_not_filled_in_is_named(rows: Verdicts) -> None:
 
 def test_rows_that_cannot_be_filled_in(rows: Verdicts) -> None:
     point = claims.exact(1.0, 4)
-    with pytest.raises(ValueError, match=r"no row 'third' is declared in companion/evidence/registry\.py: 'first'"):
+    with pytest.raises(ValueError, match=r"no row 'third' is declared in companion/evidence/rows\.py: 'first'"):
         rows.fill("third", point, "nothing")
     with pytest.raises(ValueError, match="row 'first' needs the parameter 'count'"):
         rows.fill("first", point, "nothing")

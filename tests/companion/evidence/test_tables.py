@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from companion.evidence import claims, registry, tables
+from companion.evidence import claims, registry, rows, tables
 from companion.workflow import commands
 
 ROWS = claims.read(commands.CLAIMS)
@@ -48,7 +48,7 @@ def test_every_claim_is_quoted_by_one_row() -> None:
     for name, row in tables.primary_rows(ROWS).items():
         declared = [
             (notebook, row)
-            for notebook, of_notebook in registry.ROWS.items()
+            for notebook, of_notebook in rows.ROWS.items()
             for row in of_notebook.values()
             if row.primary and row.claim == name
         ]
