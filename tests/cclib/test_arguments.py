@@ -1,4 +1,4 @@
-"""Numbers, pairs and sizes as callers give them, plain, of numpy or in tensors."""
+"""Numbers, pairs and sizes as callers give them: plain, of numpy, or in tensors."""
 
 import math
 from fractions import Fraction
@@ -51,13 +51,13 @@ def test_a_fraction_rounds_to_the_float_that_it_stands_for(number):
 @pytest.mark.parametrize(
     "value", ["2", True, None, 1j, [1], np.ones(2), torch.ones(1), torch.tensor(True), torch.tensor(1j)]
 )
-def test_a_fraction_of_no_number(value):
+def test_what_is_no_number_is_no_fraction(value):
     with pytest.raises(TypeError, match="scale must be a number, got"):
         as_fraction(value, "scale")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan"), torch.tensor(math.inf)])
-def test_a_fraction_of_no_finite_number(value):
+def test_what_is_not_finite_is_no_fraction(value):
     with pytest.raises(ValueError, match=r"scale must be finite, got .*(nan|inf)"):
         as_fraction(value, "scale")
 

@@ -5,7 +5,6 @@ functional/.
 """
 
 import math
-import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -17,12 +16,17 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cclib import CCConv2d, cc_conv2d
-from cclib.filters import FILTERS, TRUNKS, ClassicalFilter, MLPFilter, SplineFilter, make, register, register_trunk
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # its docstrings are not ours to mend
-    import resize_right
-    from resize_right import interp_methods
+from cclib.filters import (
+    FILTERS,
+    TRUNKS,
+    ClassicalFilter,
+    Filter,
+    MLPFilter,
+    SplineFilter,
+    make,
+    register,
+    register_trunk,
+)
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 CLASSICAL = ("linear", "cubic", "lanczos3", "box")
@@ -101,7 +105,7 @@ def test_a_learned_filter_is_continuous_and_learned(kind):
 @pytest.mark.parametrize("window", [False, True])
 def test_the_mass_of_a_filter_is_one(kind, window):
     if kind in CLASSICAL:
-        filter = ClassicalFilter(kind, 1)
+        filter: Filter = ClassicalFilter(kind, 1)
     else:
         filter = make(kind, 2, 3, (4, 3), groups=1, window=window).double()
     axes = [(torch.arange(256, dtype=torch.float64) + 0.5) / 256 - 0.5] * 2
@@ -120,13 +124,13 @@ def test_a_spline_passes_through_its_control_points():
 
 def output_variance(kind: str, kernel_size: int, window: bool, scale: object, start: object = None) -> float:
     """Of layers with white input of variance one, averaged over seeds."""
-    found = []
+    variances = []
     for seed in range(8):
         torch.manual_seed(seed)
         layer = CCConv2d(16, 32, kernel_size, bias=False, filter=kind, window=window, padding_mode="circular")
         with torch.no_grad():
-            found.append(layer(torch.randn(2, 16, 24, 24), scale=scale, start=start).var().item())
-    return float(np.mean(found))
+            variances.append(layer(torch.randn(2, 16, 24, 24), scale=scale, start=start).var().item())
+    return float(np.mean(variances))
 
 
 # Averaged over many sub-pixel offsets the variance is that of He et al.: 2 for every fan-in. Over 8 seeds the mean has
@@ -171,10 +175,11 @@ def test_equal_to_torch_antialiased_interpolation(kind, mode, support, size):
 
 
 def equal_to_resize_right(kind, scale, size, padding_mode, tolerance):
+    resize_right = pytest.importorskip("resize_right")
     generator = np.random.default_rng(0)
     image = generator.standard_normal((14, 18))
     mode = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}[padding_mode]
-    method = getattr(interp_methods, kind)
+    method = getattr(resize_right.interp_methods, kind)
     expected = resize_right.resize(image, list(scale), size, interp_method=method, pad_mode=mode)
     x = torch.from_numpy(image)[None]
     y = cc_conv2d(x, ClassicalFilter(kind, 1), scale=scale, size=size, stretch=True, padding_mode=padding_mode)
@@ -233,29 +238,29 @@ def test_wrong_learned_filters(maker, arguments, error, words):
 
 
 @pytest.mark.parametrize(
-    ("build", "error", "words"),
+    ("build", "arguments", "options", "error", "words"),
     [
-        (lambda: MLPFilter(4, 6, 3, groups=4), ValueError, "groups=4 must divide in_channels=4 and out_channels=6"),
-        (lambda: MLPFilter(4, 6, 3, groups=0), ValueError, "groups must be at least 1, got 0"),
-        (lambda: MLPFilter(2, 2, 3, features=0), ValueError, "features must be at least 1, got 0"),
-        (lambda: MLPFilter(2, 2, 3, features=2.5), TypeError, r"features must be an integer, got 2\.5"),
-        (lambda: MLPFilter(2, 2, 3, hidden=0), ValueError, "hidden must be at least 1, got 0"),
-        (lambda: MLPFilter(2, 2, 3, trunk="relu"), ValueError, "trunk must be one of .*siren, got 'relu'"),
-        (lambda: MLPFilter(2, 2, 3, trunk="fourier", hidden=3), ValueError, "hidden must be even.*got 3"),
-        (lambda: MLPFilter(2, 2, 3, frequency=math.nan), ValueError, "frequency must be finite, got nan"),
-        (lambda: MLPFilter(2, 2, 3, frequency="4"), TypeError, "frequency must be a number, got '4'"),
-        (lambda: SplineFilter(2, 2, 3, spacing=2), ValueError, "spacing=2 must divide kernel_size=3"),
-        (lambda: SplineFilter(2, 2, 3, spacing=0), ValueError, "spacing must be greater than 0, got 0"),
-        (lambda: SplineFilter(2, 2, 3, spacing=(1, 1, 1)), ValueError, "spacing must be a number or a pair"),
-        (lambda: ClassicalFilter("bicubic", 2), ValueError, "kind must be one of linear, .*, got 'bicubic'"),
-        (lambda: ClassicalFilter("cubic", 0), ValueError, "channels must be at least 1, got 0"),
-        (lambda: make("relu", 2, 2, 3, groups=1, window=True), ValueError, "filter must be .* got 'relu'"),
-        (lambda: make("box", 2, 4, 3, groups=2, window=True), ValueError, "out_channels=4 and groups=2 must be equal"),
+        (MLPFilter, (4, 6, 3), {"groups": 4}, ValueError, "groups=4 must divide in_channels=4 and out_channels=6"),
+        (MLPFilter, (4, 6, 3), {"groups": 0}, ValueError, "groups must be at least 1, got 0"),
+        (MLPFilter, (2, 2, 3), {"features": 0}, ValueError, "features must be at least 1, got 0"),
+        (MLPFilter, (2, 2, 3), {"features": 2.5}, TypeError, r"features must be an integer, got 2\.5"),
+        (MLPFilter, (2, 2, 3), {"hidden": 0}, ValueError, "hidden must be at least 1, got 0"),
+        (MLPFilter, (2, 2, 3), {"trunk": "relu"}, ValueError, "trunk must be one of .*siren, got 'relu'"),
+        (MLPFilter, (2, 2, 3), {"trunk": "fourier", "hidden": 3}, ValueError, "hidden must be even.*got 3"),
+        (MLPFilter, (2, 2, 3), {"frequency": math.nan}, ValueError, "frequency must be finite, got nan"),
+        (MLPFilter, (2, 2, 3), {"frequency": "4"}, TypeError, "frequency must be a number, got '4'"),
+        (SplineFilter, (2, 2, 3), {"spacing": 2}, ValueError, "spacing=2 must divide kernel_size=3"),
+        (SplineFilter, (2, 2, 3), {"spacing": 0}, ValueError, "spacing must be greater than 0, got 0"),
+        (SplineFilter, (2, 2, 3), {"spacing": (1, 1, 1)}, ValueError, "spacing must be a number or a pair"),
+        (ClassicalFilter, ("bicubic", 2), {}, ValueError, "kind must be one of linear, .*, got 'bicubic'"),
+        (ClassicalFilter, ("cubic", 0), {}, ValueError, "channels must be at least 1, got 0"),
+        (make, ("relu", 2, 2, 3), {"groups": 1, "window": True}, ValueError, "filter must be .* got 'relu'"),
+        (make, ("box", 2, 4, 3), {"groups": 2, "window": True}, ValueError, "out_channels=4 and groups=2 must be"),
     ],
 )
-def test_wrong_options(build, error, words):
+def test_wrong_options(build, arguments, options, error, words):
     with pytest.raises(error, match=words):
-        build()
+        build(*arguments, **options)
 
 
 @pytest.fixture
@@ -288,5 +293,5 @@ def test_a_registered_trunk_is_a_filter_by_name():
 
     layer = CCConv2d(2, 3, 3, filter="mine")
     assert isinstance(layer.filter, MLPFilter)
-    assert isinstance(layer.filter.trunk[1], nn.Tanh)
+    assert isinstance(layer.filter.trunk.get_submodule("1"), nn.Tanh)
     assert layer(torch.zeros(1, 2, 6, 6), scale=0.5).shape == (1, 3, 3, 3)

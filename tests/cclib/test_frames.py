@@ -1,4 +1,4 @@
-"""Frames: exact places, and layers that follow them."""
+"""Frames: exact positions, and layers that follow them."""
 
 from fractions import Fraction
 
@@ -36,12 +36,12 @@ def test_a_resized_frame_covers_the_same_area(size: int | tuple[int, int]) -> No
     assert resized.resized(frame.size) == frame
 
 
-def test_a_layer_is_told_where_its_output_lies() -> None:
+def test_where_a_frame_lies_in_another() -> None:
     image = Frame.of((8, 8))
     assert image.to(image) == {"size": (8, 8), "scale": (1, 1), "start": (0, 0)}
     half = image.resized((4, 2))
     assert image.to(half) == {"size": (4, 2), "scale": (Fraction(1, 2), Fraction(1, 4)), "start": (0.5, 1.5)}
-    # A camera that starts a pixel further up sees the same place a pixel further down.
+    # A camera that starts a pixel further up sees the same point a pixel further down.
     assert image.moved((-1, 0.25)).to(half)["start"] == (1.5, 1.25)
     assert half.to(image)["start"] == (-0.25, -0.375)  # in samples of `half`
 
@@ -55,14 +55,14 @@ def test_a_frame_and_the_default_geometry_agree() -> None:
 
 @pytest.mark.parametrize("by", [(0, 0), (2, -1), (0.3, 1.75)])
 def test_a_camera_that_moves_sees_the_same(by: tuple[float, float]) -> None:
-    """A slope that is read by the cubic kernel, which keeps slopes, at the same places of the scene."""
+    """A slope, which the cubic kernel keeps, resampled at the same points of the scene."""
     camera = Frame.of((12, 12)).moved(by)
     rows, columns = (float(start) + torch.arange(12, dtype=torch.float64) for start in camera.start)
-    seen = (3 * rows[:, None] - 2 * columns)[None, None]
+    image = (3 * rows[:, None] - 2 * columns)[None, None]
     target = Frame.of((4, 5)).moved(4)
-    read = cc_conv2d(seen, ClassicalFilter("cubic", 1), **camera.to(target))
+    resampled = cc_conv2d(image, ClassicalFilter("cubic", 1), **camera.to(target))
     expected = 3 * (4 + torch.arange(4.0))[:, None] - 2 * (4 + torch.arange(5.0))
-    torch.testing.assert_close(read[0, 0], expected.double(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(resampled[0, 0], expected.double(), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(

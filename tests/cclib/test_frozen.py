@@ -1,13 +1,11 @@
-"""Frozen layers and networks: equal to what they were made from, also after export."""
+"""Frozen layers and networks compute what they were made from, also after export."""
 
 import math
 import pickle
 from pathlib import Path
 
-import onnxruntime
 import pytest
 import torch
-import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -50,7 +48,7 @@ def test_a_frozen_layer_gives_the_same_output(
     torch.testing.assert_close(frozen(x[0], **geometry), expected[0], rtol=0, atol=1e-12)
 
 
-def test_reflected_images():
+def test_a_frozen_layer_reflects_too():
     torch.manual_seed(0)
     layer = CCConv2d(2, 3, 4, scale=0.75, padding_mode="reflect").double()
     x = torch.randn(1, 2, 12, 9, dtype=torch.float64)
@@ -66,7 +64,7 @@ def test_a_converted_layer_freezes_at_its_own_geometry(conv):
     torch.testing.assert_close(frozen(x), conv(x), rtol=0, atol=1e-6)
 
 
-def test_freezing_takes_the_present_weights_and_draws_no_random_numbers():
+def test_freezing_copies_the_weights_and_draws_no_random_numbers():
     layer = CCConv2d(2, 3, 3, scale=1.5)
     state = torch.get_rng_state()
     frozen = layer.freeze(8)
@@ -111,7 +109,7 @@ class Twice(nn.Module):
         return x
 
 
-def test_the_own_geometry_of_a_layer_holds_for_a_frozen_one():
+def test_a_frozen_layer_keeps_what_the_layer_itself_fixed():
     x = torch.randn(1, 2, 8, 8)
     for layer in (CCConv2d(2, 3, 3, scale=0.75), CCConv2d.from_conv(nn.Conv2d(2, 3, 4, 2, 1))):
         expected = layer(x, start=0.3)
@@ -148,7 +146,7 @@ def test_a_layer_that_is_a_child_twice_stays_one():
     assert isinstance(frozen.get_submodule("0"), cclib.FrozenConv2d)
 
 
-def test_a_warning_where_freezing_makes_very_many_numbers():
+def test_freezing_warns_where_it_makes_very_many_numbers():
     layer = CCConv2d(4, 4, 3)
     x = torch.zeros(1, 4, 24, 32)
     words = r"freezing turned 541 parameters into 5,\d{3},\d{3} numbers.*ratio is one of small integers"
@@ -170,6 +168,9 @@ def test_the_export_of_a_layer_that_is_not_frozen_says_what_to_do():
 @pytest.mark.filterwarnings("ignore:.*treespec.*:FutureWarning")  # of torch's exporter
 @pytest.mark.parametrize("sizes", [None, (28, 24, 17, 14, 7)])
 def test_the_classifier_of_notebook_03_runs_frozen_exported_and_in_onnxruntime(sizes, tmp_path):
+    yaml, onnxruntime = (pytest.importorskip(module) for module in ("yaml", "onnxruntime"))
+    for module in ("onnx", "onnxscript"):  # of which torch's exporter makes use
+        pytest.importorskip(module)
     section = yaml.safe_load((ROOT / "profiles" / "default.yaml").read_text())["nb-03-drop-in"]
     torch.manual_seed(0)
     classifier = Classifier(

@@ -1,6 +1,6 @@
 """CCConv2d as a layer: its settings, state, compilation and the errors of its constructor.
 
-The values of the convolution are tested with ``cc_conv2d``, conversion in test_convert.py.
+The values of the convolution are tested with ``cc_conv2d``, conversion in test_conversion.py.
 """
 
 import copy
@@ -24,7 +24,7 @@ from cclib.functional import IMPLEMENTATIONS
 every_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 
 
-def test_the_promises_of_the_api_page():
+def test_sizes_and_scales_at_the_call():
     layer = cclib.CCConv2d(16, 32, kernel_size=4, scale=3 / 4)
     x = torch.randn(2, 16, 28, 28)
     assert layer(x).shape == (2, 32, 21, 21)
@@ -170,7 +170,7 @@ def test_a_step_of_training_lowers_the_loss(name):
     assert nn.functional.mse_loss(layer(x), target) < before
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler meets its own
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler runs into its own
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # and would hide this one
 @pytest.mark.parametrize("backend", ["eager", "aot_eager", "inductor"])
 def test_compiled_networks_give_the_same_output(backend):

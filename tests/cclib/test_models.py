@@ -48,10 +48,10 @@ def test_multiply_adds_are_counted_as_by_hand() -> None:
 def test_filter_evaluation_is_shared_by_the_batch() -> None:
     network = Classifier(ClassifierConfig("cc"))
     network.eval()(torch.zeros(1, 1, 28, 28))  # the filter that inference keeps must be counted all the same
-    one, many = (multiply_adds(network, torch.zeros(batch, 1, 28, 28)) for batch in (1, 100))
+    alone, in_a_batch = (multiply_adds(network, torch.zeros(batch, 1, 28, 28)) for batch in (1, 100))
     conv = multiply_adds(Classifier(ClassifierConfig("conv")), torch.zeros(1, 1, 28, 28))
-    assert conv < many < one
-    assert many < 1.02 * conv
+    assert conv < in_a_batch < alone
+    assert in_a_batch < 1.02 * conv
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_blur_keeps_a_constant_and_halves_an_aligned_slope() -> None:
 @pytest.mark.parametrize("layer", ["cc", "resize"])
 def test_sizes_can_be_chosen_at_the_call(layer: str) -> None:
     network = Classifier(ClassifierConfig(layer, sizes=(28, 20, 9), channels=(4, 5)))
-    seen: list[int] = []
+    sides: list[int] = []
     for norm in network.norms:
-        norm.register_forward_hook(lambda _, inputs, y: seen.append(y.shape[2]))
+        norm.register_forward_hook(lambda _, inputs, y: sides.append(y.shape[2]))
     assert network(torch.zeros(3, 1, 31, 31), sizes=(17, 11)).shape == (3, 10)
     network(torch.zeros(3, 1, 28, 28))
-    assert seen == [17, 11, 20, 9]
+    assert sides == [17, 11, 20, 9]
 
 
 @pytest.mark.parametrize("layer", ["conv", "blurpool"])

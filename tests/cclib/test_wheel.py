@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy of the project, as a build leaves files in the folder of the sources."""
+    for module in ("build", "setuptools"):
+        pytest.importorskip(module)
     source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
@@ -61,7 +63,7 @@ def test_an_installed_wheel_runs_the_first_lines_of_the_readme(wheel: Path, tmp_
     (python,) = (tmp_path / "env").glob("*/python")
     packages = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
     run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", "--quiet", wheel)
-    # Torch, where the tests have it. What stands in the .pth files of that folder is not seen: the checkout is not.
+    # Torch is that of the tests. The .pth files beside it are not read, so that the checkout stays unseen.
     (packages / "torch.pth").write_text(str(Path(torch.__file__).parents[1]), encoding="utf-8")
     lines = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert lines is not None

@@ -10,11 +10,12 @@ import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import ROOT
 from playwright.sync_api import Browser, Page, sync_playwright
+from tiny_project import ROOT
 
 from companion.workflow import profiles
 
@@ -24,7 +25,8 @@ QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
          "--disable-component-update", "--disable-sync")  # fmt: skip
 INDEX = ROOT / "results" / "index.html"
 PAGES = [INDEX, *(ROOT / "results" / "pages" / f"{name}.html" for name in profiles.notebook_names(ROOT))]
-LOOKS = [(width, scheme) for width in (360, 1200) for scheme in ("dark", "light")]
+LOOKS: list[tuple[int, Literal["dark", "light"]]] = [(360, "dark"), (360, "light"), (1200, "dark"), (1200, "light")]
+PATIENCE = 600  # seconds until a test gives up, which a busy machine does not reach
 
 
 @pytest.fixture(scope="module")
@@ -88,23 +90,23 @@ def lab(tmp_path: Path) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait()
 
 
 def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(120):
+    for _ in range(PATIENCE):
         assert process.poll() is None, "JupyterLab ended"
         try:
             with urllib.request.urlopen(address):
                 return
         except OSError:
-            time.sleep(0.5)
+            time.sleep(1)
     raise TimeoutError(address)
 
 
 def test_a_slider_and_an_image_of_ones_own_change_the_picture_in_jupyterlab(browser: Browser, lab: str) -> None:
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.set_default_timeout(90_000)
+    page.set_default_timeout(1000 * PATIENCE)
     page.goto(f"{lab}/lab/tree/00-playground.ipynb")
     page.locator(".jp-NotebookPanel .jp-CodeCell").first.wait_for()
     page.get_by_text("| Idle").wait_for()  # the kernel

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import ROOT
 from dvc.utils.hydra import apply_overrides
+from tiny_project import ROOT
 
 from companion.workflow import commands
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from tiny_project import ROOT
 
 from companion import fingerprint
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import ROOT, check_outputs, reparameterised
+from tiny_project import ROOT, check_outputs, reparameterised
 
 from companion.workflow import profiles
 

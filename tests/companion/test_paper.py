@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import papermill
 import pytest
-from conftest import ROOT
 from PIL import Image
+from tiny_project import ROOT
 
 from companion.evidence import claims, tables
 from companion.workflow import commands, profiles

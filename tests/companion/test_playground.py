@@ -10,8 +10,8 @@ import numpy as np
 import papermill
 import pytest
 import torch
-from conftest import ROOT
 from PIL import Image
+from tiny_project import ROOT
 
 from cclib import cc_conv2d, filters
 from cclib.functional.sampling import grid_of, resize_axes

@@ -8,10 +8,10 @@ from importlib.metadata import metadata, version
 import nbformat
 import pytest
 import yaml
-from conftest import ROOT
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from tiny_project import ROOT
 
 from companion.evidence import claims
 from companion.workflow import commands, profiles

@@ -1,4 +1,4 @@
-"""What is kept of a filter in inference: never stale, made once, bounded, and gone with the filter."""
+"""What is cached of a filter in inference: never stale, computed once, bounded, and gone with the filter."""
 
 import copy
 import gc
@@ -14,9 +14,9 @@ from cclib import CCConv2d
 from cclib.filters import Filter, MLPFilter
 from cclib.functional import cache
 
-# One convolution, a transposed one, patches, line by line.
-WAYS = (("phases", 1), ("phases", 2), ("phases", 0.75), ("basis", 0.75), ("pixels", 0.75))
-every_way = pytest.mark.parametrize(("implementation", "scale"), WAYS)
+# An implementation and a scale for each: one convolution, a transposed one, patches, line by line twice.
+PATHS = (("phases", 1), ("phases", 2), ("phases", 0.75), ("basis", 0.75), ("pixels", 0.75))
+every_path = pytest.mark.parametrize(("implementation", "scale"), PATHS)
 IMAGE = torch.randn(2, 2, 8, 12, generator=torch.Generator().manual_seed(0))
 
 
@@ -31,12 +31,12 @@ def inferred(layer, x=IMAGE, **arguments):
 
 
 def assert_current(layer):
-    """The output in inference is that of the parameters as they are; both calls, since the second may be kept."""
-    like = next(layer.filter.parameters())
-    x = IMAGE.to(like.dtype)
+    """The output in inference is that of the present parameters, in both calls: the second may come from the cache."""
+    dtype = next(layer.filter.parameters()).dtype
+    x = IMAGE.to(dtype)
     expected = layer(x.clone().requires_grad_())
     assert expected.requires_grad
-    error = 4 * torch.finfo(like.dtype).eps * expected.abs().max().item()
+    error = 4 * torch.finfo(dtype).eps * expected.abs().max().item()
     for _ in range(2):
         torch.testing.assert_close(inferred(layer, x), expected.detach(), rtol=0, atol=error)
 
@@ -70,7 +70,7 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@every_way
+@every_path
 def test_a_step_of_training_is_seen(name, implementation, scale):
     layer = make(implementation, scale)
     optimizer = OPTIMIZERS[name](layer.parameters())
@@ -144,7 +144,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-@every_way
+@every_path
 def test_a_changed_filter_is_seen(name, implementation, scale):
     layer = make(implementation, scale)
     for _ in range(2):
@@ -153,7 +153,7 @@ def test_a_changed_filter_is_seen(name, implementation, scale):
     assert_current(layer)
 
 
-@every_way
+@every_path
 def test_a_removed_parametrization_is_seen(implementation, scale):
     layer = make(implementation, scale)
     before = inferred(layer)
@@ -164,7 +164,7 @@ def test_a_removed_parametrization_is_seen(implementation, scale):
     torch.testing.assert_close(inferred(layer), before)
 
 
-@every_way
+@every_path
 def test_a_changed_buffer_is_seen(implementation, scale):
     layer = make(implementation, scale, filter="fourier")
     (frequencies,) = layer.filter.buffers()
@@ -174,8 +174,8 @@ def test_a_changed_buffer_is_seen(implementation, scale):
         assert_current(layer)
 
 
-@every_way
-def test_copies_do_not_share(implementation, scale):
+@every_path
+def test_copies_share_no_cache(implementation, scale):
     layer = make(implementation, scale)
     before = inferred(layer)
     other = copy.deepcopy(layer)
@@ -188,7 +188,7 @@ def test_copies_do_not_share(implementation, scale):
             assert torch.equal(inferred(kept), before)
 
 
-def test_a_pickle_holds_nothing_kept():
+def test_a_pickle_holds_nothing_cached():
     layer = make()
     fresh = len(pickle.dumps(layer))
     before = inferred(layer, size=37)
@@ -198,22 +198,22 @@ def test_a_pickle_holds_nothing_kept():
     assert torch.equal(inferred(pickle.loads(saved), size=37), before)
 
 
-@every_way
+@every_path
 def test_functional_calls_see_their_own_parameters(implementation, scale):
     layer = make(implementation, scale)
     other = {name: value.detach() * 2 for name, value in layer.named_parameters()}
     before = inferred(layer)
     for _ in range(2):
         with torch.no_grad():
-            found = torch.func.functional_call(layer, other, (IMAGE,))
-        assert not torch.allclose(found, before)
+            output = torch.func.functional_call(layer, other, (IMAGE,))
+        assert not torch.allclose(output, before)
         assert torch.equal(inferred(layer), before)
     changed = copy.deepcopy(layer)
     changed.load_state_dict(other)
-    torch.testing.assert_close(found, inferred(changed))
+    torch.testing.assert_close(output, inferred(changed))
 
 
-@every_way
+@every_path
 def test_a_filter_is_evaluated_once_for_each_grid(evaluations, implementation, scale):
     layer = make(implementation, scale)
     evaluations.clear()  # of the initialisation
@@ -231,7 +231,7 @@ def test_a_filter_is_evaluated_once_for_each_grid(evaluations, implementation, s
     assert len(evaluations) == 3
 
 
-@every_way
+@every_path
 def test_a_filter_frozen_after_inference_serves_training_of_the_image(implementation, scale):
     layer = make(implementation, scale)
     layer.filter.requires_grad_(False)
@@ -247,8 +247,8 @@ def test_a_filter_frozen_after_inference_serves_training_of_the_image(implementa
     assert all(parameter.grad is not None for parameter in layer.parameters())
 
 
-@every_way
-def test_nothing_is_kept_where_the_filter_can_get_gradients(evaluations, implementation, scale):
+@every_path
+def test_nothing_is_cached_where_the_filter_can_get_gradients(evaluations, implementation, scale):
     layer = make(implementation, scale)
     for number in range(3):
         layer(IMAGE).sum().backward()
@@ -260,8 +260,8 @@ def test_nothing_is_kept_where_the_filter_can_get_gradients(evaluations, impleme
     assert layer.filter not in cache.CACHES
 
 
-@every_way
-def test_nothing_is_kept_of_tensors_that_do_not_count_their_changes(implementation, scale):
+@every_path
+def test_nothing_is_cached_of_tensors_that_do_not_count_their_changes(implementation, scale):
     with torch.inference_mode():
         layer = make(implementation, scale)
         before = layer(IMAGE)
@@ -270,7 +270,7 @@ def test_nothing_is_kept_of_tensors_that_do_not_count_their_changes(implementati
         assert not torch.allclose(layer(IMAGE), before)
 
 
-def test_types_are_kept_apart():
+def test_types_are_cached_apart():
     layer = make()
     expected = inferred(layer)
     for _ in range(2):
@@ -279,7 +279,7 @@ def test_types_are_kept_apart():
         assert torch.equal(inferred(layer), expected)
 
 
-@every_way
+@every_path
 def test_the_memory_is_bounded(monkeypatch, evaluations, implementation, scale):
     monkeypatch.setattr(cache, "BYTES", 40_000)
     layer = make(implementation, scale)
@@ -294,8 +294,8 @@ def test_the_memory_is_bounded(monkeypatch, evaluations, implementation, scale):
         assert torch.equal(inferred(layer, size=size), y)
 
 
-@every_way
-def test_what_is_larger_than_the_bound_is_not_kept(monkeypatch, implementation, scale):
+@every_path
+def test_what_exceeds_the_bound_is_not_cached(monkeypatch, implementation, scale):
     monkeypatch.setattr(cache, "BYTES", 10)
     layer = make(implementation, scale)
     expected = inferred(layer)
@@ -303,18 +303,22 @@ def test_what_is_larger_than_the_bound_is_not_kept(monkeypatch, implementation, 
     assert torch.equal(inferred(layer), expected)
 
 
-@every_way
-def test_what_is_kept_dies_with_the_filter(implementation, scale):
+def reference_to_cached(filter):
+    """A weak reference to the first tensor that is cached of a filter."""
+    cached = next(iter(cache.CACHES[filter].kept.values()))
+    return weakref.ref(cached[0] if isinstance(cached, list) else cached)
+
+
+@every_path
+def test_what_is_cached_dies_with_the_filter(implementation, scale):
     layer = make(implementation, scale)
     inferred(layer)
-    filter = weakref.ref(layer.filter)
-    kept = next(iter(cache.CACHES[layer.filter].kept.values()))
-    kept = weakref.ref(kept[0] if isinstance(kept, list) else kept)
-    assert kept() is not None
+    filter, cached = weakref.ref(layer.filter), reference_to_cached(layer.filter)
+    assert cached() is not None
     del layer
     gc.collect()
     assert filter() is None
-    assert kept() is None
+    assert cached() is None
 
 
 class Scaled(Filter):
@@ -331,12 +335,11 @@ class Scaled(Filter):
         return torch.ones(1, 2, 2)
 
 
-@every_way
-def test_filters_of_one_kind_are_kept_apart(implementation, scale):
-    layers = [
-        CCConv2d(2, 2, 3, scale=scale, filter=Scaled(n), bias=False, implementation=implementation) for n in (1, 2)
-    ]
-    one, two = (inferred(layer) for layer in layers)
-    torch.testing.assert_close(two, 2 * one)
-    layers[0].filter.factor = 2
-    torch.testing.assert_close(inferred(layers[0]), two)
+@every_path
+def test_filters_of_one_class_are_cached_apart(implementation, scale):
+    filters = [Scaled(1), Scaled(2)]
+    layers = [CCConv2d(2, 2, 3, scale=scale, filter=f, bias=False, implementation=implementation) for f in filters]
+    plain, doubled = (inferred(layer) for layer in layers)
+    torch.testing.assert_close(doubled, 2 * plain)
+    filters[0].factor = 2
+    torch.testing.assert_close(inferred(layers[0]), doubled)

@@ -1,4 +1,4 @@
-"""cc_conv2d: extreme geometries, threads, and bad input."""
+"""``cc_conv2d``: extreme geometries, threads, and bad input."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -38,8 +38,8 @@ def test_threads_share_a_layer(implementation, scale):
     for run in (training, inference):
         expected = [run(image) for image in images]
         with ThreadPoolExecutor(6) as pool:
-            for found, wanted in zip(pool.map(run, images * 4), expected * 4, strict=True):
-                assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+            for results, alone in zip(pool.map(run, images * 4), expected * 4, strict=True):
+                assert all(torch.equal(a, b) for a, b in zip(results, alone, strict=True))
 
 
 @every_fast_path
@@ -105,8 +105,6 @@ def test_a_filter_narrower_than_a_pixel_reads_nothing_between_the_pixels(impleme
 
 
 X = torch.zeros(1, 4, 6, 5)
-
-
 SIREN = MLPFilter(4, 6, 3)
 
 
@@ -145,7 +143,7 @@ SIREN = MLPFilter(4, 6, 3)
         ({"x": torch.zeros(1, 4, 0, 5)}, ValueError, "input size must be at least 1, got 0"),
         ({"x": torch.zeros(1, 4, 6, 0)}, ValueError, "input size must be at least 1, got 0"),
         ({"x": X.long()}, TypeError, "x must be of a floating-point type, got torch.int64"),
-        ({"x": X.cfloat()}, TypeError, "x must be of a floating-point type, got torch.complex64"),
+        ({"x": X.to(torch.complex64)}, TypeError, "x must be of a floating-point type, got torch.complex64"),
         ({"x": X.double()}, TypeError, "x and filter must have the same type, got torch.float64 and torch.float32"),
         ({"x": X.bfloat16()}, TypeError, "x and filter must have the same type, got torch.bfloat16 and torch.float32"),
         ({"x": X.numpy()}, TypeError, "x must be a Tensor, got ndarray"),

@@ -24,12 +24,12 @@ from cclib.functional.choice import MEMORY_LIMIT
 @settings(PROPERTY, max_examples=80)
 def test_auto_keeps_within_the_memory_limit(batch, channels, shape, kernel_size, scale, stretch):
     filter = ClassicalFilter("cubic", channels) if stretch else MLPFilter(channels, channels, kernel_size)
-    found = explain((batch, channels, *shape), filter, scale=scale, stretch=stretch)
-    offered = {candidate.implementation for candidate in found.candidates}
+    choice = explain((batch, channels, *shape), filter, scale=scale, stretch=stretch)
+    offered = {candidate.implementation for candidate in choice.candidates}
     assert offered == set(IMPLEMENTATIONS) - ({"pixels"} if stretch and channels > 1 else set())  # basis, with groups
-    picked, others = found.candidates[0], found.candidates[1:]
-    assert picked.implementation == found.implementation
-    if any(candidate.bytes <= MEMORY_LIMIT for candidate in found.candidates):
+    picked, others = choice.candidates[0], choice.candidates[1:]
+    assert picked.implementation == choice.implementation
+    if any(candidate.bytes <= MEMORY_LIMIT for candidate in choice.candidates):
         assert picked.bytes <= MEMORY_LIMIT
         assert all(picked.seconds <= other.seconds for other in others if other.bytes <= MEMORY_LIMIT)
     else:
@@ -40,16 +40,16 @@ def test_auto_keeps_within_the_memory_limit(batch, channels, shape, kernel_size,
 @pytest.mark.parametrize("scale", [1, 0.75, math.sqrt(0.5), 1.9])
 @pytest.mark.parametrize("shape", [(1, 32, 64, 64), (8, 32, 128, 128), (64, 32, 256, 256)])
 def test_auto_never_picks_the_reference_on_layers_of_ordinary_size(scale, shape):
-    found = explain(shape, MLPFilter(32, 32, 4), scale=scale)
-    large = {candidate.implementation: candidate.bytes > MEMORY_LIMIT for candidate in found.candidates}
-    assert found.implementation != "reference"
+    choice = explain(shape, MLPFilter(32, 32, 4), scale=scale)
+    large = {candidate.implementation: candidate.bytes > MEMORY_LIMIT for candidate in choice.candidates}
+    assert choice.implementation != "reference"
     assert large["reference"]
 
 
 def test_where_all_are_large_the_reference_comes_last():
-    found = explain((128, 32, 512, 512), MLPFilter(32, 32, 2), scale=0.1)
-    *others, last = found.candidates
-    assert min(candidate.bytes for candidate in found.candidates) > MEMORY_LIMIT
+    choice = explain((128, 32, 512, 512), MLPFilter(32, 32, 2), scale=0.1)
+    *others, last = choice.candidates
+    assert min(candidate.bytes for candidate in choice.candidates) > MEMORY_LIMIT
     assert last.implementation == "reference"
     assert others == sorted(others, key=lambda candidate: candidate.bytes)
 
@@ -94,24 +94,14 @@ def test_auto_runs_what_explain_names(monkeypatch, shape, arguments):
         monkeypatch.setitem(IMPLEMENTATIONS, name, replace(implementation, compute=noted))
     filter = MLPFilter(4, 6, 3)
     y = cc_conv2d(torch.randn(shape), filter, **arguments)
-    found = explain(shape, filter, **arguments)
-    assert ran == [found.implementation]
-    text = str(found)
-    assert repr(found) == text
-    assert text.splitlines()[0].split() == [
-        "implementation",
-        "multiply-adds",
-        "moved",
-        "MiB",
-        "temporary",
-        "MiB",
-        "calls",
-        "pieces",
-        "estimate",
-        "ms",
-    ]
-    assert [line.split()[0] for line in text.splitlines()[1:-1]] == [c.implementation for c in found.candidates]
-    assert text.splitlines()[-1] == f"auto picks {found.implementation}"
+    choice = explain(shape, filter, **arguments)
+    assert ran == [choice.implementation]
+    text = str(choice)
+    assert repr(choice) == text
+    heading = "implementation multiply-adds moved MiB temporary MiB calls pieces estimate ms"
+    assert text.splitlines()[0].split() == heading.split()
+    assert [line.split()[0] for line in text.splitlines()[1:-1]] == [c.implementation for c in choice.candidates]
+    assert text.splitlines()[-1] == f"auto picks {choice.implementation}"
     assert y.shape[0] == shape[0]
 
 
@@ -134,9 +124,6 @@ def test_the_counted_operations_of_one_convolution():
     convolution = 2 * 6 * 10 * 10 * 9 * 4
     weights = 9 * (5 * 6 * 4) + 9 * (2 * 7 + 7 + 7 * 5 + 5)
     assert phases.multiply_adds == convolution + weights
-
-
-X = torch.zeros(1, 4, 6, 5)
 
 
 SIREN = MLPFilter(4, 6, 3)

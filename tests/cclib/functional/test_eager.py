@@ -1,4 +1,4 @@
-"""Importing cclib costs little, and inside torch.compile its arithmetic of geometry runs eagerly."""
+"""Importing cclib costs little, and inside torch.compile the arithmetic of its geometry runs eagerly."""
 
 import ast
 import subprocess
@@ -33,7 +33,7 @@ print("torch._dynamo" in sys.modules, "torch._dynamo" in before)
     assert compiler == "False False"
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler meets its own
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler runs into its own
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # and would hide this one
 def test_in_a_compiled_network_the_geometry_is_never_traced(monkeypatch):
     traced = []
@@ -55,6 +55,7 @@ def test_in_a_compiled_network_the_geometry_is_never_traced(monkeypatch):
 
         def forward(self, x, sizes):
             for layer, size in zip(self.layers, sizes, strict=True):
+                assert isinstance(layer, CCConv2d)
                 y = cclib.cc_conv2d(layer(x, size=size).relu(), layer.filter, scale=1.2)
                 x = torch.cat([y, y[:, :1]], 1)
             return x
@@ -71,7 +72,7 @@ def test_in_a_compiled_network_the_geometry_is_never_traced(monkeypatch):
 
 @pytest.mark.parametrize("package", ["filters", "functional", "functional/implementations"])
 def test_a_package_only_gathers_names(package):
-    """What uses some of its modules then depends on those alone."""
+    """Code that uses some of its modules then depends on those alone."""
     source = (Path(cclib.__file__).parent / package / "__init__.py").read_text()
     nodes = [node for node in ast.parse(source).body if not isinstance(node, ast.Import | ast.ImportFrom)]
     if package.endswith("implementations"):
@@ -80,4 +81,4 @@ def test_a_package_only_gathers_names(package):
     docstring, names = nodes
     assert isinstance(docstring, ast.Expr)
     assert isinstance(names, ast.Assign)
-    assert names.targets[0].id == "__all__"
+    assert [ast.unparse(target) for target in names.targets] == ["__all__"]

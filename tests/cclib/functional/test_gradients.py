@@ -55,7 +55,7 @@ def test_first_and_second_derivatives(implementation, options, geometry):
 
 
 def incoming(layout, shape):
-    """A gradient of the output."""
+    """A gradient of the output, stored in one of LAYOUTS."""
     gradient = torch.randn(shape, dtype=torch.float64)
     return {
         "contiguous": gradient,
@@ -76,9 +76,9 @@ LAYOUTS = ("contiguous", "channels_last", "transposed", "expanded", "one number"
 )  # fmt: skip
 @settings(PROPERTY, max_examples=120)
 def test_gradients_equal_those_of_the_reference(
-    filter, vertical, horizontal, batch, padding_mode, stretch, layout, channels_last, buffer, data
+    filter_and_groups, vertical, horizontal, batch, padding_mode, stretch, layout, channels_last, buffer, data
 ):
-    filter, groups = filter
+    filter, groups = filter_and_groups
     out_channels, in_per_group = filter.coefficients().shape[1:]
     (height, width), *geometry = zip(vertical, horizontal, strict=True)
     assume(padding_mode != "reflect" or not too_wide(filter, (height, width), stretch, *geometry))
@@ -86,8 +86,7 @@ def test_gradients_equal_those_of_the_reference(
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
     inputs = [x, torch.randn(out_channels, dtype=torch.float64), *filter.parameters()]
-    wanted = [value.requires_grad_(data.draw(st.booleans())) for value in inputs]
-    wanted = [value for value in wanted if value.requires_grad]
+    differentiated = [value for value in inputs if value.requires_grad_(data.draw(st.booleans())).requires_grad]
     arguments: dict[str, Any] = dict(zip(("scale", "size", "start"), geometry, strict=True))
     arguments |= {"groups": groups, "padding_mode": padding_mode, "stretch": stretch}
 
@@ -96,7 +95,7 @@ def test_gradients_equal_those_of_the_reference(
         gradient = incoming(layout, y.shape) if gradient is None else gradient
         if not y.requires_grad:
             return gradient, []
-        return gradient, torch.autograd.grad(y, wanted, gradient, allow_unused=True, materialize_grads=True)
+        return gradient, torch.autograd.grad(y, differentiated, gradient, allow_unused=True, materialize_grads=True)
 
     gradient, expected = gradients("reference")
     with pytest.MonkeyPatch.context() as patch:
@@ -105,8 +104,8 @@ def test_gradients_equal_those_of_the_reference(
             patch.setattr(basis, "SHARE", buffer / 1000)
             patch.setattr(pixels, "SHARE", buffer / 1000)
         for implementation in ("phases", "basis", "pixels"):
-            _, found = gradients(implementation, gradient)
-            for a, b in zip(found, expected, strict=True):
+            _, computed = gradients(implementation, gradient)
+            for a, b in zip(computed, expected, strict=True):
                 magnitude = b.abs().max().clamp_min(1)
                 torch.testing.assert_close(a / magnitude, b / magnitude, rtol=0, atol=1e-10, msg=implementation)
 
@@ -153,8 +152,8 @@ def test_the_output_can_be_changed_in_place(implementation, scale, stored, chann
     layer = CCConv2d(2, channels, 3, implementation=implementation).double()
     x = torch.randn(2, 2, 8, 9, dtype=torch.float64).contiguous(memory_format=stored)
     expected = torch.autograd.grad(layer(x, scale=scale).relu().sum(), list(layer.parameters()))
-    found = torch.autograd.grad(layer(x, scale=scale).relu_().sum(), list(layer.parameters()))
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
+    in_place = torch.autograd.grad(layer(x, scale=scale).relu_().sum(), list(layer.parameters()))
+    torch.testing.assert_close(in_place, expected, rtol=0, atol=1e-13)
     with torch.no_grad():
         y = layer(x, scale=scale)
     y.mul_(torch.ones(1, dtype=torch.float64, requires_grad=True)).sum().backward()
@@ -171,20 +170,20 @@ def test_gradients_of_an_empty_batch(implementation, scale, padding_mode):
 
 
 @every_fast_path
-@pytest.mark.parametrize("first", ["bias", "weight", "x"])
-def test_second_derivatives_where_one_input_alone_is_wanted(implementation, scale, first):
+@pytest.mark.parametrize("name", ["bias", "filter.weight", "x"])
+def test_second_derivatives_by_one_input_alone(implementation, scale, name):
     torch.manual_seed(0)
     layer = CCConv2d(2, 2, 2, implementation=implementation).double().requires_grad_(False)
     x = torch.randn(1, 2, 5, 4, dtype=torch.float64)
-    wanted = {"bias": layer.bias, "weight": layer.filter.weight, "x": x}[first].requires_grad_()
+    variable = (x if name == "x" else layer.get_parameter(name)).requires_grad_()
 
     def second():
-        (gradient,) = torch.autograd.grad(layer(x, scale=scale).pow(3).sum(), [wanted], create_graph=True)
-        return torch.autograd.grad(gradient.square().sum(), [wanted])
+        (gradient,) = torch.autograd.grad(layer(x, scale=scale).pow(3).sum(), [variable], create_graph=True)
+        return torch.autograd.grad(gradient.square().sum(), [variable])
 
-    found = second()
+    computed = second()
     layer.implementation = "reference"
-    torch.testing.assert_close(found, second(), rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(computed, second(), rtol=1e-9, atol=1e-10)
 
 
 @every_fast_path

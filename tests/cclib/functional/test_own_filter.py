@@ -1,4 +1,4 @@
-"""A filter of the user's own: kept in inference and sparing memory in training as those of cclib, and never stale."""
+"""A filter of the user's own is cached in inference and saves memory in training as those of cclib do; never stale."""
 
 import gc
 import weakref
@@ -16,14 +16,14 @@ from cclib import CCConv2d
 from cclib.filters import Filter, MLPFilter
 from cclib.functional import cache
 
-# One convolution, a transposed one, patches, line by line.
-WAYS = (("phases", 1), ("phases", 2), ("phases", 0.75), ("basis", 0.75), ("pixels", 0.75))
-every_way = pytest.mark.parametrize(("implementation", "scale"), WAYS)
+# An implementation and a scale for each: one convolution, a transposed one, patches, line by line twice.
+PATHS = (("phases", 1), ("phases", 2), ("phases", 0.75), ("basis", 0.75), ("pixels", 0.75))
+every_path = pytest.mark.parametrize(("implementation", "scale"), PATHS)
 IMAGE = torch.randn(2, 2, 8, 12, generator=torch.Generator().manual_seed(0))
 
 
 class Waves(Filter):
-    """As in a notebook: nothing is said of caching or memory."""
+    """As in a notebook: it says nothing of caching or memory."""
 
     def __init__(self, factor=1.0):
         super().__init__(3, vanishes=False)
@@ -68,7 +68,7 @@ def evaluations(monkeypatch):
     return calls
 
 
-@every_way
+@every_path
 def test_it_is_evaluated_once_in_inference(evaluations, implementation, scale):
     layer = layer_of(Waves(), implementation, scale)
     first = inferred(layer)
@@ -95,19 +95,19 @@ def kept_for_backward(layer, x):
 
 
 @pytest.mark.parametrize("implementation", ["phases", "basis", "pixels"])
-def test_its_inner_tensors_are_computed_again_for_the_gradient(evaluations, implementation):
+def test_its_activations_are_computed_again_for_the_gradient(evaluations, implementation):
     torch.manual_seed(0)
     x = torch.randn(1, 2, 40, 40)
     spared = layer_of(Waves(), implementation, 0.7071)
-    y, gradients, total = kept_for_backward(spared, x)
+    y, gradients, spared_bytes = kept_for_backward(spared, x)
     assert len(evaluations) == 2
     stored = layer_of(Undeclared(), implementation, 0.7071)
     stored.load_state_dict(spared.state_dict())
-    expected_y, expected, largest = kept_for_backward(stored, x)
+    expected_y, expected, stored_bytes = kept_for_backward(stored, x)
     assert len(evaluations) == 3
     assert torch.equal(y, expected_y)
     assert all(torch.equal(a, b) for a, b in zip(gradients, expected, strict=True))
-    assert total < largest / 2
+    assert spared_bytes < stored_bytes / 2
 
 
 class Doubled(nn.Module):
@@ -169,7 +169,7 @@ CHANGES = {
 }
 
 
-@every_way
+@every_path
 @pytest.mark.parametrize(("make", "change"), CHANGES.values(), ids=CHANGES)
 def test_a_change_is_seen(implementation, scale, make, change):
     layer = layer_of(make(), implementation, scale)
@@ -189,8 +189,8 @@ class Outside(Undeclared):
         return OUTSIDE["factor"]
 
 
-@every_way
-def test_what_is_declared_not_self_contained_is_never_kept(monkeypatch, implementation, scale):
+@every_path
+def test_a_filter_declared_not_self_contained_is_never_cached(monkeypatch, implementation, scale):
     layer = layer_of(Outside(), implementation, scale)
     before = inferred(layer)
     monkeypatch.setitem(OUTSIDE, "factor", 2.0)
@@ -202,7 +202,7 @@ class Random(Waves):
         return torch.rand(())
 
 
-@every_way
+@every_path
 def test_a_filter_that_draws_random_numbers_draws_at_every_call(implementation, scale):
     layer = layer_of(Random(), implementation, scale)
     assert not torch.equal(inferred(layer), inferred(layer))
@@ -225,7 +225,7 @@ class Counting(Waves):
         return self.calls
 
 
-@every_way
+@every_path
 def test_a_filter_that_changes_itself_is_evaluated_at_every_call(implementation, scale):
     layer = layer_of(Counting(), implementation, scale)
     first, second = inferred(layer), inferred(layer)
@@ -242,7 +242,7 @@ def test_it_may_not_change_between_forward_and_backward(implementation, change):
         y.sum().backward()
 
 
-@every_way
+@every_path
 def test_a_hidden_tensor_gets_its_gradient(implementation, scale):
     factor = torch.ones(1, requires_grad=True)
     for filter in (Waves(factor), Held(SimpleNamespace(a=factor), lambda held: held.a)):
@@ -256,11 +256,14 @@ class Enclosing(Waves):
 
     def __init__(self):
         super().__init__()
-        self.number = lambda: self.factor
+        self.held = lambda: self.factor
+
+    def number(self):
+        return self.held()
 
 
-@every_way
-def test_what_is_kept_does_not_keep_the_filter(implementation, scale):
+@every_path
+def test_the_cache_does_not_keep_the_filter_alive(implementation, scale):
     layer = layer_of(Enclosing(), implementation, scale)
     inferred(layer)
     assert layer.filter in cache.CACHES
@@ -270,8 +273,7 @@ def test_what_is_kept_does_not_keep_the_filter(implementation, scale):
     assert alive() is None
 
 
-def test_a_built_in_filter_is_no_exception():
-    """A subclass of a filter of cclib, which differs by an attribute."""
+def test_a_change_of_a_subclass_of_a_built_in_filter_is_seen():
 
     class Scaled(MLPFilter):
         factor = 1.0

@@ -1,4 +1,4 @@
-"""The convolutions that "phases" makes, and the others do not."""
+"""The convolutions that "phases" runs, and the others do not."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def test_at_scale_1_phases_is_one_convolution(kernel_size, groups, padding_mode)
     ("scale", "groups", "convolutions"),
     [(1, 1, 1), (0.5, 1, 1), (2, 1, 1), ((3, 2), 2, 1), ((0.75, 1.5), 1, 0), ((0.75, 1.5), 2, 3 * 3)],
 )
-def test_the_convolutions_that_phases_makes(scale, groups, convolutions):
+def test_how_many_convolutions_phases_runs(scale, groups, convolutions):
     filter = MLPFilter(2, 2, 3, groups=groups)
     with Calls() as calls:
         cc_conv2d(torch.randn(1, 2, 12, 12), filter, scale=scale, groups=groups, implementation="phases")
@@ -34,7 +34,7 @@ def test_the_convolutions_that_phases_makes(scale, groups, convolutions):
 
 
 @pytest.mark.parametrize("implementation", ["reference", "basis", "pixels"])
-def test_the_others_make_no_convolution(implementation):
+def test_the_others_run_no_convolution(implementation):
     with Calls() as calls:
         cc_conv2d(torch.randn(1, 2, 12, 12), MLPFilter(2, 2, 3), scale=(0.75, 1.5), implementation=implementation)
     assert calls.convolutions == 0

@@ -1,7 +1,7 @@
 """The definition of the layer: every implementation against slow loops, and a value worked out by hand.
 
-The loops share with cclib only the filter's own values. Discrete layers are in test_layers.py, classical resizers in
-test_filters.py."""
+Discrete layers are in test_conversion.py, classical resizers in test_filters.py.
+"""
 
 from typing import Any
 
@@ -19,8 +19,10 @@ from cclib.functional import IMPLEMENTATIONS, PADDING_MODES
 
 @given(some_filters(), axes(), axes(), st.integers(1, 2), st.sampled_from(PADDING_MODES), st.booleans(), st.booleans())
 @settings(PROPERTY, max_examples=300)
-def test_every_implementation_equals_the_slow_loops(filter, vertical, horizontal, batch, padding_mode, stretch, biased):
-    filter, groups = filter
+def test_every_implementation_equals_the_slow_loops(
+    filter_and_groups, vertical, horizontal, batch, padding_mode, stretch, biased
+):
+    filter, groups = filter_and_groups
     out_channels, in_per_group = filter.coefficients().shape[1:]
     (height, width), *geometry = zip(vertical, horizontal, strict=True)
     x = torch.randn(batch, in_per_group * groups, height, width, dtype=torch.float64)
@@ -33,13 +35,13 @@ def test_every_implementation_equals_the_slow_loops(filter, vertical, horizontal
                 cc_conv2d(x, filter, bias, **arguments, implementation=implementation)
         return
     expected = slow_convolution(x, filter, bias, **arguments)
-    found = {name: cc_conv2d(x, filter, bias, **arguments, implementation=name) for name in IMPLEMENTATIONS}
+    outputs = {name: cc_conv2d(x, filter, bias, **arguments, implementation=name) for name in IMPLEMENTATIONS}
     magnitude = expected.abs().max().clamp_min(1)
-    for name, y in found.items():
-        for other in (expected, found["reference"]):
+    for name, y in outputs.items():
+        for other in (expected, outputs["reference"]):
             torch.testing.assert_close(y / magnitude, other / magnitude, rtol=0, atol=1e-10, msg=name)
     automatic = cc_conv2d(x, filter, bias, **arguments)
-    assert any(torch.equal(automatic, y) for y in found.values())
+    assert any(torch.equal(automatic, y) for y in outputs.values())
 
 
 def test_a_value_worked_out_by_hand():

@@ -1,4 +1,4 @@
-"""What moves or flips with the input, in every implementation."""
+"""The output moves and flips with the input, in every implementation."""
 
 import math
 from fractions import Fraction
@@ -37,7 +37,7 @@ class Flipped(Filter):
 @pytest.mark.parametrize(
     ("kernel_size", "scale"), [(3, 0.75), (2, 1), (4, 0.5), (3, (0.75, 0.6)), (Fraction(8, 3), Fraction(9, 8))]
 )
-def test_flip_the_input_and_the_output_flips(implementation, dims, window, stretch, kernel_size, scale):
+def test_the_output_flips_with_the_input(implementation, dims, window, stretch, kernel_size, scale):
     torch.manual_seed(0)
     filter = MLPFilter(2, 3, kernel_size, window=window).double()
     for height, width in ((8, 7), (9, 12)):
@@ -103,8 +103,8 @@ def test_start_follows_a_sub_pixel_shift_of_a_band_limited_image(implementation,
     frequencies = ((0, 4), (-4, 0, 4))  # per 16 pixels
     y = cc_conv2d(wave((16, 16), frequencies), filter, start=start, **arguments)
     moved = wave((16, 16), frequencies, shift)
-    there = tuple(a + s for a, s in zip(start, shift, strict=True))
-    torch.testing.assert_close(cc_conv2d(moved, filter, start=there, **arguments), y, rtol=0, atol=1e-11)
+    moved_start = tuple(a + s for a, s in zip(start, shift, strict=True))
+    torch.testing.assert_close(cc_conv2d(moved, filter, start=moved_start, **arguments), y, rtol=0, atol=1e-11)
     assert (cc_conv2d(moved, filter, start=start, **arguments) - y).abs().max() > 1e-2
 
 

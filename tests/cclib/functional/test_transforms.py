@@ -9,7 +9,7 @@ from cclib import CCConv2d
 
 
 @every_fast_path
-def test_gradients_of_each_image_by_torch_func(implementation, scale):
+def test_per_image_gradients_by_torch_func(implementation, scale):
     torch.manual_seed(0)
     layer = CCConv2d(2, 3, 3, implementation=implementation).double()
     parameters = dict(layer.named_parameters())
@@ -18,10 +18,10 @@ def test_gradients_of_each_image_by_torch_func(implementation, scale):
     def loss(values, x):
         return torch.func.functional_call(layer, values, (x,), {"scale": scale}).cos().sum()
 
-    of_each = torch.func.vmap(torch.func.grad(loss), (None, 0))(parameters, x)
+    gradients = torch.func.vmap(torch.func.grad(loss), (None, 0))(parameters, x)
     for index, image in enumerate(x):
         expected = torch.autograd.grad(loss(parameters, image), list(parameters.values()))
-        torch.testing.assert_close([g[index] for g in of_each.values()], list(expected), rtol=0, atol=1e-11)
+        torch.testing.assert_close([g[index] for g in gradients.values()], list(expected), rtol=0, atol=1e-11)
 
 
 @every_fast_path
@@ -31,12 +31,12 @@ def test_vmap_of_the_layer(implementation, scale):
     expected = torch.stack([layer(images, scale=scale) for images in x])
     for mode in (torch.enable_grad, torch.no_grad):
         with mode():
-            found = torch.func.vmap(layer)(x, scale=scale)
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+            output = torch.func.vmap(layer)(x, scale=scale)
+        torch.testing.assert_close(output, expected, rtol=0, atol=1e-12)
 
 
 @every_fast_path
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch meets its own
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch runs into its own
 def test_jacobians_by_torch_func(implementation, scale):
     torch.manual_seed(0)
     layer = CCConv2d(1, 2, 2, implementation=implementation).double()
@@ -47,7 +47,7 @@ def test_jacobians_by_torch_func(implementation, scale):
 
 
 @every_fast_path
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch meets its own
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch runs into its own
 def test_forward_mode_derivatives(implementation, scale):
     torch.manual_seed(0)
     layer = CCConv2d(2, 3, 3, implementation=implementation).double()
@@ -67,7 +67,7 @@ def test_batched_gradients(implementation, scale):
     x = torch.randn(1, 2, 6, 7, dtype=torch.float64, requires_grad=True)
     y = layer(x, scale=scale)
     gradients, inputs = torch.randn(4, *y.shape, dtype=torch.float64), [x, *layer.parameters()]
-    found = torch.autograd.grad(y, inputs, gradients, retain_graph=True, is_grads_batched=True)
+    batched = torch.autograd.grad(y, inputs, gradients, retain_graph=True, is_grads_batched=True)
     for index, gradient in enumerate(gradients):
         expected = torch.autograd.grad(y, inputs, gradient, retain_graph=True)
-        torch.testing.assert_close(tuple(g[index] for g in found), expected, rtol=0, atol=1e-11)
+        torch.testing.assert_close(tuple(g[index] for g in batched), expected, rtol=0, atol=1e-11)

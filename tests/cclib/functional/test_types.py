@@ -72,7 +72,7 @@ def test_memory_formats_and_unbatched_input(implementation, padding_mode):
 
 @every_fast_path
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_output_is_stored_as_the_input_is(implementation, scale, channels):
+def test_the_output_has_the_memory_format_of_the_input(implementation, scale, channels):
     layer = CCConv2d(2, channels, 3, implementation=implementation)
     x = torch.randn(2, 2, 8, 9)
     for stored in (torch.contiguous_format, torch.channels_last):
@@ -85,7 +85,7 @@ def test_the_output_is_stored_as_the_input_is(implementation, scale, channels):
 
 @pytest.mark.parametrize("stored", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("implementation", ["basis", "pixels"])
-def test_line_by_line_the_gradient_is_stored_as_the_input_is(implementation, stored):
+def test_line_by_line_the_gradient_has_the_memory_format_of_the_input(implementation, stored):
     x = torch.randn(2, 2, 8, 9).contiguous(memory_format=stored).requires_grad_()
     y = CCConv2d(2, 3, 3, implementation=implementation)(x, scale=0.7)
     (gradient,) = torch.autograd.grad(y.sum(), x)
@@ -106,9 +106,9 @@ def test_half_precision_gradients(implementation, scale, dtype):
         weight = torch.linspace(0.5, 1, y.numel(), dtype=torch.float64).reshape(y.shape).to(dtype)
         return torch.autograd.grad(y, [x, *layer.parameters()], weight.to(y.dtype))
 
-    found = gradients(layer, x)
+    rounded = gradients(layer, x)
     layer.implementation = "reference"
-    for a, b in zip(found, gradients(layer.double(), x.double()), strict=True):
+    for a, b in zip(rounded, gradients(layer.double(), x.double()), strict=True):
         assert a.dtype == dtype
         assert (a - b).abs().max() < error * b.abs().max()
 
@@ -123,8 +123,8 @@ def test_backward_inside_and_outside_of_autocast(implementation, scale, inside):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y = layer(x, scale=scale)
         assert y.dtype == torch.bfloat16
-        found = torch.autograd.grad(y.float().sum(), [x, *layer.parameters()]) if inside else None
-    found = found or torch.autograd.grad(y.float().sum(), [x, *layer.parameters()])
-    for a, b in zip(found, expected, strict=True):
+        gradients = torch.autograd.grad(y.float().sum(), [x, *layer.parameters()]) if inside else None
+    gradients = gradients or torch.autograd.grad(y.float().sum(), [x, *layer.parameters()])
+    for a, b in zip(gradients, expected, strict=True):
         assert a.dtype == torch.float32
         assert (a - b).abs().max() < 0.03 * b.abs().max()

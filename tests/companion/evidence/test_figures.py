@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from tiny_project import ROOT
 
 from companion.evidence import figures
 from companion.evidence.claims import Interval

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import ROOT
+from tiny_project import ROOT
 
 from companion.evidence import claims, registry
 from companion.evidence.pages import executed, index, rendering

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from tiny_project import ROOT
 
-from companion import files
 from companion.evidence import claims, registry, tables
 from companion.evidence.registry import Claim, Declared
 from companion.evidence.rows import ROWS
 from companion.evidence.verdicts import Verdicts
 from companion.workflow.profiles import declared_parameters, source_path
-
-ROOT = files.project_root()
 
 
 def test_each_claim_is_quoted_by_one_row() -> None:

@@ -1,6 +1,7 @@
-"""The definition of the layer in slow loops, and strategies that draw geometries and filters for it.
+"""The definition of the layer in slow loops, which share with cclib only the filter's own values.
 
-They share with cclib only the filter's own values."""
+Also strategies that draw geometries and filters.
+"""
 
 import math
 from fractions import Fraction
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from cclib.filters import ClassicalFilter, MLPFilter, SplineFilter
+from cclib.filters import ClassicalFilter, Filter, MLPFilter, SplineFilter
 
 
 def slow_axis(n_in, scale, size, start):
@@ -49,39 +50,40 @@ def slow_pixel(q, n, padding_mode):
 
 def slow_convolution(x, filter, bias, scale, size, start, groups, padding_mode, stretch):
     """The definition of the layer, tap by tap; scale, size and start are pairs of exact numbers or None."""
-    geometry = [slow_axis(n, *one) for n, *one in zip(x.shape[-2:], scale, size, start, strict=True)]
+    geometry = [slow_axis(n, *axis) for n, *axis in zip(x.shape[-2:], scale, size, start, strict=True)]
     windows = [
         [slow_taps(position, ratio, support, filter.vanishes, stretch) for position in positions]
         for (positions, ratio), support in zip(geometry, filter.support, strict=True)
     ]
     out_channels = filter.coefficients().shape[1]
     pixels = x.unflatten(1, (groups, 1, -1)).numpy()  # (batch, group, 1, in / groups, height, width)
-    y = np.zeros((len(x), groups, out_channels // groups, len(windows[0]), len(windows[1])))
+    output = np.zeros((len(x), groups, out_channels // groups, len(windows[0]), len(windows[1])))
     for i, rows in enumerate(windows[0]):
         for j, columns in enumerate(windows[1]):
-            read = [(p, q, (v, h)) for p, v in rows for q, h in columns]
-            if not read:
+            taps = [(p, q, (v, h)) for p, v in rows for q, h in columns]
+            if not taps:
                 continue
-            offsets = torch.tensor([offset for *_, offset in read], dtype=x.dtype)
+            offsets = torch.tensor([offset for *_, offset in taps], dtype=x.dtype)
             weights = filter(offsets)
             if stretch:
                 weights = weights / filter.mass(offsets).sum()
-            for (p, q, _), weight in zip(read, weights.unflatten(1, (groups, -1)).detach().numpy(), strict=True):
+            for (p, q, _), weight in zip(taps, weights.unflatten(1, (groups, -1)).detach().numpy(), strict=True):
                 row, column = slow_pixel(p, x.shape[2], padding_mode), slow_pixel(q, x.shape[3], padding_mode)
                 if row is not None and column is not None:
-                    y[..., i, j] += (pixels[..., row, column] * weight).sum(-1)
-    y = torch.from_numpy(y).flatten(1, 2)
+                    output[..., i, j] += (pixels[..., row, column] * weight).sum(-1)
+    y = torch.from_numpy(output).flatten(1, 2)
     return y if bias is None else y + bias[:, None, None]
 
 
 def too_wide(filter, shape, stretch, scale, size, start):
     """Whether any output reads further out than a reflection reaches."""
-    read = {}
     for axis, n in enumerate(shape):
         positions, ratio = slow_axis(n, scale[axis], size[axis], start[axis])
-        taps = [slow_taps(u, ratio, filter.support[axis], filter.vanishes, stretch) for u in positions]
-        read[axis] = [q for one in taps for q, _ in one]
-    return any(q < 1 - n or q > 2 * (n - 1) for axis, n in enumerate(shape) for q in read[axis])
+        for position in positions:
+            taps = slow_taps(position, ratio, filter.support[axis], filter.vanishes, stretch)
+            if any(q < 1 - n or q > 2 * (n - 1) for q, _ in taps):
+                return True
+    return False
 
 
 scales = st.one_of(
@@ -115,11 +117,12 @@ def some_filters(draw):
     if kind in ("linear", "cubic", "lanczos3", "box"):
         groups = draw(st.integers(1, 3))
         return ClassicalFilter(kind, groups), groups
-    groups, inside, outside = (draw(st.sampled_from(n)) for n in ((1, 2, 3), (1, 2), (1, 2)))
+    groups, in_per_group, out_per_group = (draw(st.sampled_from(n)) for n in ((1, 2, 3), (1, 2), (1, 2)))
+    channels = groups * in_per_group, groups * out_per_group
     window, support = draw(st.booleans()), (draw(supports), draw(supports))
     if kind == "spline":
         sides = tuple(math.ceil(side) for side in support)
-        filter = SplineFilter(groups * inside, groups * outside, sides, groups=groups, spacing=(1, 0.5), window=window)
+        filter: Filter = SplineFilter(*channels, sides, groups=groups, spacing=(1, 0.5), window=window)
     else:
-        filter = MLPFilter(groups * inside, groups * outside, support, groups=groups, trunk=kind, window=window)
+        filter = MLPFilter(*channels, support, groups=groups, trunk=kind, window=window)
     return filter.double(), groups

@@ -1,4 +1,4 @@
-"""What the tests of the implementations share: which there are, the fast paths among them, and a counter."""
+"""What the tests of cc_conv2d share: its implementations, the fast paths through them, a counter of convolutions."""
 
 import math
 
@@ -31,7 +31,7 @@ class Calls(TorchDispatchMode):
         return result
 
 
-# Each of them is taken at one of these: one convolution, a transposed one, patches, line by line.
+# An implementation and a scale for every fast path: one convolution, a transposed one, patches, line by line.
 FAST = {
     "convolution": ("phases", 1),
     "transposed": ("phases", 2),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT
+from tiny_project import ROOT
 from torch import nn
 
 from cclib.models.autoencoder import AutoencoderConfig

@@ -11,8 +11,8 @@ from pathlib import Path
 import joblib
 import pytest
 import torch
-from conftest import ROOT
 from joblib.externals.loky import get_reusable_executor
+from tiny_project import ROOT
 
 from cclib.models.classifier import ClassifierConfig
 from companion.tasks.classification import Classification
@@ -158,7 +158,7 @@ def test_killed_at_any_moment_it_ends_in_the_same_bits(cache: Path, tmp_path_fac
 
     def start(folder: Path, *death: str) -> int:
         command = [sys.executable, "-c", SCRIPT, *death]
-        path = os.pathsep.join(map(str, (ROOT / "tests", ROOT / "tests" / "companion")))
+        path = os.pathsep.join(map(str, (Path(__file__).parent, ROOT / "tests" / "companion")))
         environment = {**os.environ, "CCLIB_CACHE": str(folder), "PYTHONPATH": path}
         return subprocess.run(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL).returncode
 
