@@ -8,9 +8,9 @@ from torch import Tensor
 
 def psnr(images: Tensor, truth: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of the error over all images together, up to 120; the peak is 1."""
-    return decibels(F.mse_loss(images, truth))
+    return decibels(F.mse_loss(images, truth).clamp_min(1e-12))
 
 
 def decibels(squared_errors: Tensor) -> float:
-    """The mean over mean squared errors, any number of them, of the peak signal-to-noise ratios of ``psnr``."""
-    return float(-10 * squared_errors.clamp_min(1e-12).log10().mean())
+    """The mean of the peak signal-to-noise ratios of some mean squared errors, none of them zero; the peak is 1."""
+    return float(-10 * squared_errors.log10().mean())
