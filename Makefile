@@ -1,4 +1,4 @@
-# Every command runs in .venv, which make sets up from the pinned requirements.
+# Every command runs in .venv, which make sets up with the versions in constraints.txt.
 # Paths are relative, so that any folder name works (spaces too).
 PYTHON ?= python3.11
 TORCH = 2.13.0  # whose CPU build the committed results come from
@@ -57,7 +57,7 @@ lock:  ## resolve the extras of pyproject.toml afresh and write constraints.txt
 	rm -rf .cache/lock-venv
 
 clean:  ## remove what make made, but for .cache (training runs, downloads) and scratch (yours)
-	rm -rf .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find cclib companion tests -name __pycache__ -exec rm -rf {} +
 
 # The interpreter behind $(PYTHON), which may itself be that of an activated (or this) environment.

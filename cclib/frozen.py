@@ -6,7 +6,6 @@ follows from the size; the batch size can be dynamic. For several image sizes fr
 
 from __future__ import annotations
 
-import copy
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +16,11 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from cclib.arguments import Scale, Size, Start
+from cclib.functional import check_input
 from cclib.functional.sampling import Axes, grid_of, padding_index, sample
 from cclib.geometry import Taps
 from cclib.layers import CCConv2d
+from cclib.replacement import CALLING, HOOKS_OF_CALLS, own_code, replaced
 
 __all__ = ["FrozenConv2d", "freeze"]
 
@@ -42,9 +43,12 @@ class FrozenConv2d(nn.Module):
     columns: Tensor
 
     def __init__(self, layer: CCConv2d, axes: Axes) -> None:
-        """``layer`` where its outputs fall on ``axes``."""
+        """``layer`` where its outputs fall on ``axes``; ``ValueError`` where its class or its hooks do more."""
         super().__init__()
-        self.axes, self.resolve = axes, layer.resolve
+        reason = obstacle(layer)
+        if reason is not None:
+            raise ValueError(f"the layer cannot be frozen: {reason}")
+        self.axes, self.resolve, self.in_channels = axes, layer.resolve, layer.in_channels
         filter, bias, groups, stretch = layer.filter, layer.bias, layer.groups, layer.stretch
         grid = grid_of(axes, filter, stretch)
         self.reads = vertical, horizontal = reads_of(grid[0], layer.padding_mode), reads_of(grid[1], layer.padding_mode)
@@ -82,13 +86,21 @@ class FrozenConv2d(nn.Module):
         A geometry may be given, as to the layer that was frozen; it must be the one that it was frozen at.
 
         Raises:
-            ValueError: another input size or geometry.
+            TypeError: ``x`` is not a tensor.
+            ValueError: another number of dimensions or channels, input size or geometry.
         """
+        if not isinstance(x, Tensor):
+            raise TypeError(f"x must be a Tensor, got {type(x).__name__}")
+        if x.ndim not in (3, 4) or x.shape[-3] != self.in_channels:
+            raise ValueError(
+                f"x must be (batch, {self.in_channels} channels, height, width), or unbatched, got shape "
+                f"{tuple(x.shape)}"
+            )
         height, width = x.shape[-2:]
         expected = self.axes[0].n_in, self.axes[1].n_in
         if (height, width) != expected:
             raise ValueError(f"x must have the size {expected} that the layer was frozen for, got {(height, width)}")
-        given = (scale, size, start) != (None, None, None)
+        given = any(part is not None for part in (scale, size, start))
         if given and self.resolve(height, width, scale, size, start) != self.axes:
             raise ValueError(
                 f"the layer was frozen at another geometry than scale={scale!r}, size={size!r}, start={start!r}"
@@ -151,24 +163,33 @@ def freeze(network: nn.Module, *inputs: object) -> nn.Module:
         inputs: what to call it with.
 
     Raises:
-        ValueError: a layer is not reached, or is reached with two geometries.
+        TypeError: ``network`` is not a module, or a layer is reached with what is no image.
+        ValueError: a layer is not reached, or is reached with two geometries; it has hooks, or its class a ``forward``
+            of its own, which would be lost.
 
     Warns:
         UserWarning: the copy holds more than 100 times the numbers of the network, and more than a million. Sizes
             whose ratio is one of small integers (24 to 36, not 24 to 37) have few phases and so few weights.
     """
-    copied = copy.deepcopy(network).eval()
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"network must be a torch.nn.Module, got {type(network).__name__}")
+    copied = replaced(network, {}).eval()
     names = {module: name for name, module in copied.named_modules() if isinstance(module, CCConv2d)}
     reached: dict[CCConv2d, Axes] = {}
 
     def note(layer: nn.Module, arguments: tuple[Tensor, ...], call: dict[str, Any]) -> None:
         assert isinstance(layer, CCConv2d)
-        x = arguments[0] if arguments else call["x"]
+        x: Any = arguments[0] if arguments else call.get("x")
+        check_input(x, layer.filter, layer.bias, layer.groups, layer.padding_mode)
         height, width = x.shape[-2:]
         axes = layer.resolve(height, width, call.get("scale"), call.get("size"), call.get("start"))
         if reached.setdefault(layer, axes) != axes:
             raise ValueError(f"layer {names[layer]!r} is reached with two geometries: {reached[layer]} and {axes}")
 
+    for layer, name in names.items():
+        reason = obstacle(layer)
+        if reason is not None:
+            raise ValueError(f"layer {name!r} cannot be frozen: {reason}")
     hooks = [layer.register_forward_pre_hook(note, with_kwargs=True) for layer in names]
     with torch.no_grad():
         copied(*inputs)
@@ -177,14 +198,14 @@ def freeze(network: nn.Module, *inputs: object) -> nn.Module:
     for layer, name in names.items():
         if layer not in reached:
             raise ValueError(f"layer {name!r} is not reached by these inputs, so it has no geometry to be frozen at")
-    frozen = {layer: FrozenConv2d(layer, reached[layer]).eval() for layer in names}
-    for parent in list(copied.modules()):
-        for name, child in list(parent._modules.items()):  # a layer that is used twice is a child twice
-            if isinstance(child, CCConv2d):
-                setattr(parent, name, frozen[child])
-    result = frozen[copied] if isinstance(copied, CCConv2d) else copied
+    result = replaced(copied, {layer: FrozenConv2d(layer, reached[layer]).eval() for layer in names})
     warn_of_growth(network, result)
     return result
+
+
+def obstacle(layer: CCConv2d) -> str | None:
+    """Why a layer cannot be frozen, if it cannot."""
+    return own_code(layer, CCConv2d, CALLING, HOOKS_OF_CALLS)
 
 
 def warn_of_growth(before: nn.Module, after: nn.Module) -> None:

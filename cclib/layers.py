@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Never
 
@@ -29,8 +29,8 @@ INSTEAD = {
     "padding": "the output has the size that scale or size ask for, whatever the kernel; padding_mode says what lies "
     "outside the image, and start, at the call, where output 0 falls",
     "output_padding": "a transposed layer of stride t is scale=t, and size, at the call, gives any output size",
-    "dilation": "kernel_size is the extent in input pixels; dilation d is kernel_size=d * (k - 1) + 1, with "
-    "filter=MLPFilter(..., features=k * k) for as few weights",
+    "dilation": "kernel_size is the extent in input pixels; dilation d of k taps is filter=SplineFilter(in_channels, "
+    "out_channels, d * (k - 1) + 1, dilation=d), with that kernel_size",
 }
 
 DiscreteAxes = tuple[Callable[[int], Axis], Callable[[int], Axis]]  # of a discrete layer: input size -> axis
@@ -138,7 +138,8 @@ class CCConv2d(nn.Module):
         vertical, horizontal = as_pair(scale, "scale")
         exact = as_scale(vertical, "scale"), as_scale(horizontal, "scale")
         in_tensors = hasattr(vertical, "shape") or hasattr(horizontal, "shape")
-        self._scale: Scale = exact if in_tensors else scale
+        given = tuple(scale) if isinstance(scale, Sequence) else scale  # a list might be changed by its owner
+        self._scale: Scale = exact if in_tensors else given
         self.discrete_axes: DiscreteAxes | None = None
 
     @outside_of_graphs
@@ -154,8 +155,6 @@ class CCConv2d(nn.Module):
             ValueError, TypeError: as ``cc_conv2d``.
             RuntimeError: in torch.export; only frozen layers can be exported.
         """
-        if torch.compiler.is_compiling():  # and yet here: not torch.compile, which calls this outside of its graphs
-            raise RuntimeError("a CCConv2d cannot be exported; export the result of cclib.freeze(network, *inputs)")
         check_input(x, self.filter, self.bias, self.groups, self.padding_mode)
         return convolve(
             x,
@@ -198,6 +197,7 @@ class CCConv2d(nn.Module):
 
         Raises:
             ValueError, TypeError: an argument breaks its rule; the message names it, its value and the rule.
+            ValueError: the layer has hooks, or its class a ``forward`` of its own, which would be lost.
 
         Warns:
             UserWarning: the plain convolution has very many weights; the message says how many.

@@ -16,7 +16,10 @@ PACKAGES = ("cclib", "companion")
 
 
 class _WhatRuns(ast.NodeTransformer):
-    """Drops what changes no number: docstrings and other lone text, types of functions, ``__all__``, typing's names."""
+    """Drops what changes no number: docstrings and other lone text, types of functions and of their variables,
+    ``__all__``, typing's names."""
+
+    in_function = False
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
@@ -24,7 +27,21 @@ class _WhatRuns(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.returns = None
-        return self.generic_visit(node)
+        return self._inside(node, function=True)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        return self._inside(node, function=False)
+
+    def _inside(self, node: ast.AST, function: bool) -> ast.AST:
+        outside, self.in_function = self.in_function, function
+        self.generic_visit(node)
+        self.in_function = outside
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        if not self.in_function:
+            return self.generic_visit(node)
+        return node.value and self.generic_visit(ast.Assign(targets=[node.target], value=node.value))
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
         node.annotation = None
@@ -36,8 +53,9 @@ class _WhatRuns(ast.NodeTransformer):
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
         return None if node.module in ("__future__", "collections.abc", "typing") else node
 
-    def visit_If(self, node: ast.If) -> ast.AST | None:
-        return None if ast.unparse(node.test).endswith("TYPE_CHECKING") else self.generic_visit(node)
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        return node.orelse if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING") else node
 
 
 def module_hash(path: Path) -> str:

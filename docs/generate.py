@@ -6,7 +6,7 @@ from pathlib import Path
 import pdoc
 import torch
 
-MODULES = ("cclib", "cclib.arguments", "cclib.geometry", "cclib.models")
+MODULES = ("cclib", "cclib.arguments", "cclib.functional.registry", "cclib.geometry", "cclib.models")
 
 
 class Written(str):

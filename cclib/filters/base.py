@@ -20,13 +20,18 @@ class Filter(nn.Module, ABC):
     """A continuous filter: ``filter(offsets)`` gives the weights (..., out_channels, in_channels / groups).
 
     ``offsets`` (..., 2) are in input pixels, (vertical, horizontal). A subclass gives ``basis`` and
-    ``coefficients``; it may give ``mass``.
+    ``coefficients``; it may give ``mass``. It must not override ``forward``: most implementations read ``basis`` and
+    ``coefficients`` instead and would not compute the same.
 
     In inference on the CPU what a filter gives on a grid is kept from call to call, and in training the inner tensors
     of a large evaluation are computed again for the gradient instead of stored. Neither asks anything of a subclass:
     a change of its parameters, its buffers or the attributes of its modules is noticed. Watched are attributes that
     are numbers, strings, tensors, functions or lists, tuples, sets and dictionaries of them; a filter with others (an
-    array of numpy, an object) is evaluated at every call.
+    array of numpy, an object) is evaluated at every call. Not watched is the class itself: attributes and methods of
+    it that change after the filter was first evaluated.
+
+    A filter whose evaluation changes its own buffers, as batch norm does in training, needs ``self_contained = False``:
+    otherwise its gradient is refused.
 
     Args:
         support: height and width of the window in which the filter is defined, in input pixels, a number or a pair;
@@ -55,7 +60,8 @@ class Filter(nn.Module, ABC):
     self_contained: ClassVar[bool] = True
     """Whether the values depend on the offsets and on what the filter holds alone. A subclass that reads anything
     else, such as a global variable or a module that it keeps in a closure, sets it to False: it is then evaluated at
-    every call. Drawing random numbers is noticed without it."""
+    every call. So does one that changes its buffers when it is evaluated. Drawing random numbers is noticed without it
+    where torch's default generator gives them, and not where a ``torch.Generator``, numpy or ``random`` does."""
 
     def __init__(self, support: Scale, vanishes: bool) -> None:
         super().__init__()

@@ -71,12 +71,15 @@ class ClassicalFilter(Filter):
         self.register_buffer("anchor", torch.empty(0), persistent=False)  # has the device: it follows .to()
 
     def mass(self, offsets: Tensor) -> Tensor:
+        """The kernel itself: offsets (..., 2) -> (...,)."""
         return self.kernel(offsets[..., 0]) * self.kernel(offsets[..., 1])
 
     def basis(self, offsets: Tensor) -> Tensor:
+        """The kernel as the one scalar function: offsets (..., 2) -> (..., 1)."""
         return self.mass(offsets).unsqueeze(-1)
 
     def coefficients(self) -> Tensor:
+        """Ones, (1, channels, 1): the same kernel on every channel."""
         return torch.ones(1, self.channels, 1, device=self.anchor.device)
 
 

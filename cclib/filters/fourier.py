@@ -20,6 +20,7 @@ class FourierFeatures(nn.Module):
         self.register_buffer("frequencies", torch.randn(2, features // 2) * deviation)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Sines, then cosines: (..., 2) -> (..., features)."""
         angles = x @ self.frequencies.to(x.dtype)
         return torch.cat([angles.sin(), angles.cos()], -1)
 

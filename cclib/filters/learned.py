@@ -49,14 +49,17 @@ class LearnedFilter(Filter):
         """The scalar functions before the taper: offsets (..., 2) of type ``dtype`` -> (..., features)."""
 
     def basis(self, offsets: Tensor) -> Tensor:
+        """The scalar functions, with the window times the taper: offsets (..., 2) -> (..., features)."""
         offsets = offsets.to(self.dtype)
         functions = self.functions(offsets)
         return functions * taper(offsets, self.support).unsqueeze(-1) if self.window else functions
 
     def coefficients(self) -> Tensor:
+        """The parameter ``weight``: (features, out_channels, in_channels / groups)."""
         return self.weight
 
     def mass(self, offsets: Tensor) -> Tensor:
+        """The taper, divided by its integral, or without a window the constant: offsets (..., 2) -> (...,)."""
         if not self.window:
             return super().mass(offsets)
         reach = float(self.support[0] / 2), float(self.support[1] / 2)

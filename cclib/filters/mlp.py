@@ -30,8 +30,10 @@ def register_trunk(name: str) -> Callable[[Trunk], Trunk]:
     """
 
     def enter(trunk: Trunk) -> Trunk:
-        TRUNKS[name] = trunk
+        if not callable(trunk):
+            raise TypeError(f"trunk {name!r} must be a class or a function, got {trunk!r}")
         register(name)(partial(MLPFilter, trunk=name))
+        TRUNKS[name] = trunk
         return trunk
 
     return enter
@@ -80,14 +82,16 @@ class MLPFilter(LearnedFilter):
             features = max(1, math.ceil(as_fraction(height, "kernel_size") * as_fraction(width, "kernel_size")))
         as_size(features, "features")
         as_size(hidden, "hidden")
-        as_fraction(frequency, "frequency")
+        frequency = float(as_fraction(frequency, "frequency"))
         super().__init__(in_channels, out_channels, kernel_size, features, groups=groups, window=window)
         self.trunk = TRUNKS[trunk](hidden, features, frequency)
         self.reset_coefficients()
 
     def functions(self, offsets: Tensor) -> Tensor:
+        """The outputs of the trunk at offsets scaled to −1 … 1: (..., 2) -> (..., features)."""
         reach = offsets.new_tensor([float(side) / 2 for side in self.support])
         if self.weight.dtype == offsets.dtype:
             return cast(Tensor, self.trunk(offsets / reach))
-        parameters = {name: value.to(offsets.dtype) for name, value in self.trunk.named_parameters()}
-        return cast(Tensor, torch.func.functional_call(self.trunk, parameters, (offsets / reach,)))
+        tensors = (*self.trunk.named_parameters(), *self.trunk.named_buffers())
+        precise = {name: value.to(offsets.dtype) for name, value in tensors if value.is_floating_point()}
+        return cast(Tensor, torch.func.functional_call(self.trunk, precise, (offsets / reach,)))

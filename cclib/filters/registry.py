@@ -31,6 +31,9 @@ def register(name: str) -> Callable[[M], M]:
     The decorated class or function is called as ``Maker`` says, with the arguments of the layer. A name given again
     means the new filter, as where a cell of a notebook is run twice.
 
+    Raises:
+        TypeError: ``name`` is no text, or what is decorated cannot be called.
+
     Example:
         >>> from cclib.filters import SplineFilter, register
         >>> @register("fine spline")
@@ -40,7 +43,12 @@ def register(name: str) -> Callable[[M], M]:
         (6, 6)
     """
 
+    if not isinstance(name, str):
+        raise TypeError(f'name must be text, as in @register("name"), got {name!r}')
+
     def enter(maker: M) -> M:
+        if not callable(maker):
+            raise TypeError(f"filter {name!r} must be a class or a function, got {maker!r}")
         FILTERS[name] = maker
         return maker
 
@@ -58,7 +66,11 @@ def make(kind: str, in_channels: int, out_channels: int, kernel_size: Scale, *, 
 
     Raises:
         ValueError: ``kind`` is not known, or an argument breaks a rule of that filter.
+        TypeError: what is registered under this name makes no ``Filter``.
     """
     if kind not in FILTERS:
         raise ValueError(f"filter must be a Filter or one of {', '.join(FILTERS)}, got {kind!r}")
-    return FILTERS[kind](in_channels, out_channels, kernel_size, groups=groups, window=window)
+    filter = FILTERS[kind](in_channels, out_channels, kernel_size, groups=groups, window=window)
+    if not isinstance(filter, Filter):
+        raise TypeError(f"what is registered as {kind!r} must make a cclib.filters.Filter, got {type(filter).__name__}")
+    return filter

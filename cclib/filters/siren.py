@@ -20,6 +20,7 @@ class Sine(nn.Module):
         self.frequency = frequency
 
     def forward(self, x: Tensor) -> Tensor:
+        """Of each element; the shape stays."""
         return torch.sin(self.frequency * x)
 
 

@@ -64,8 +64,9 @@ class SplineFilter(LearnedFilter):
         self.reset_coefficients()
 
     def functions(self, offsets: Tensor) -> Tensor:
+        """The cubic kernel about each control point: offsets (..., 2) -> (..., control points)."""
         axes = []
         for axis, (gap, count) in enumerate(zip(self.gaps, self.counts, strict=True)):
             nodes = torch.arange(count, dtype=offsets.dtype, device=offsets.device) - (count - 1) / 2
             axes.append(keys_cubic(offsets[..., axis, None] / float(gap) - nodes * self.dilation[axis]))
-        return (axes[0].unsqueeze(-1) * axes[1].unsqueeze(-2)).flatten(-2)  # (..., control points)
+        return (axes[0].unsqueeze(-1) * axes[1].unsqueeze(-2)).flatten(-2)

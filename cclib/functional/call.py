@@ -116,6 +116,10 @@ def check_input(x: Tensor, filter: Filter, bias: Tensor | None, groups: int, pad
     Raises:
         TypeError, ValueError: an argument breaks its rule; the message names it, its value and the rule.
     """
+    if torch.compiler.is_compiling():  # and yet here: not torch.compile, which calls this outside of its graphs
+        raise RuntimeError(
+            "a continuous convolution cannot be exported; export the result of cclib.freeze(network, *inputs)"
+        )
     if not isinstance(x, Tensor):
         raise TypeError(f"x must be a Tensor, got {type(x).__name__}")
     if x.ndim not in (3, 4):

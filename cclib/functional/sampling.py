@@ -5,14 +5,14 @@ What every implementation needs before it sums. Coordinates come from ``cclib.ge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from cclib.arguments import Scale, Size, Start, as_pair
 from cclib.filters.base import Filter
@@ -79,21 +79,38 @@ def evaluate(function: Callable[[Tensor], Tensor], filter: Filter, offsets: Tens
     state = None if few or not torch.is_grad_enabled() or transformed() else state_of(filter)
     if state is None:
         return function(offsets)
+    from torch.utils.checkpoint import checkpoint  # which imports the compiler, or with older releases sympy
+
     tensors = dict(filter.named_parameters()) | dict(filter.named_buffers())
     first = versions([*tensors.values()])
+    modes = [(module, module.training) for module in filter.modules()]
 
     def again(offsets: Tensor, *values: Tensor) -> Tensor:
         """With the tensors of the first time, which ``torch.func.functional_call`` may have given for a while only."""
         now = state_of(filter)
-        if now is None or now.attributes != state.attributes or versions(values) != first:
+        if now is None or now.apart_from_mode != state.apart_from_mode or versions(values) != first:
             raise RuntimeError(
                 f"{type(filter).__name__} was changed between forward and backward, or changes itself where it is "
                 f"evaluated; a filter that does sets self_contained = False"
             )
         named = {f"filter.{name}": value for name, value in zip(tensors, values, strict=True)}
-        return cast(Tensor, torch.func.functional_call(Call(filter, function), named, (offsets,)))
+        with in_modes(modes):  # a network may go to evaluation before its gradients are asked for
+            return cast(Tensor, torch.func.functional_call(Call(filter, function), named, (offsets,)))
 
     return cast(Tensor, checkpoint(again, offsets, *tensors.values(), use_reentrant=False))
+
+
+@contextmanager
+def in_modes(modes: Sequence[tuple[nn.Module, bool]]) -> Iterator[None]:
+    """Modules in training or evaluation, each as given, for a while."""
+    earlier = [(module, module.training) for module, _ in modes]
+    try:
+        for module, training in modes:
+            module.training = training
+        yield
+    finally:
+        for module, training in earlier:
+            module.training = training
 
 
 class Call(nn.Module):

@@ -1,7 +1,7 @@
 """What the values of a filter depend on, so that a change of it is noticed.
 
 That is its parameters and buffers, the tensors among the attributes of its modules, and the other attributes, as far
-as they can be compared.
+as they can be compared. Of the classes only the identity: a class attribute or method that changes is not noticed.
 """
 
 from __future__ import annotations
@@ -39,6 +39,11 @@ class State:
 
     tensors: list[Tensor]
     attributes: list[object]
+
+    @property
+    def apart_from_mode(self) -> list[object]:
+        """``attributes`` without those that say whether a module is in training."""
+        return [part for part in self.attributes if not (isinstance(part, tuple) and part[0] == "training")]
 
 
 class Unknown(Exception):

@@ -96,7 +96,7 @@ class Classifier(nn.Module):
             raise ValueError(f"frame must be left out: a {self.config.layer!r} classifier cannot follow it")
         geometries = self.geometries(x, sizes or self.config.sizes[1:], frame)
         for block, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            y = norm(layer(x, **next(geometries)) if isinstance(layer, CCConv2d | ResizedConv) else layer(x))
+            y = norm(layer(x, **next(geometries)) if isinstance(layer, (CCConv2d, ResizedConv)) else layer(x))
             if self.config.residual and y.shape == x.shape:
                 y = y + x
             x = torch.relu(y)

@@ -82,7 +82,7 @@ def primary_rows(rows: Sequence[Row]) -> dict[str, Row | None]:
 
 
 def pattern(template: str) -> str:
-    """The regular expression that a text with braces, as declared in ``registry``, becomes when they are filled in."""
+    """The regular expression that a text with braces, as declared in ``rows``, becomes when they are filled in."""
     return ".+".join(re.escape(words) for words in re.split(r"\{[^}]*\}", template))
 
 
@@ -183,7 +183,7 @@ def replace_section(text: str, name: str, content: str) -> str:
     """`text` with what stands between its markers <!-- name:begin --> and <!-- name:end --> replaced."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
-        raise ValueError(f"README.md: needs the markers {begin} and {end}, once each and in this order")
+        raise ValueError(f"the text needs the markers {begin} and {end}, once each and in this order")
     before, rest = text.split(begin)
     return f"{before}{begin}\n\n{content}\n\n{end}{rest.split(end)[1]}"
 

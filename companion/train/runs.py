@@ -12,6 +12,7 @@ import json
 import os
 import statistics
 import sys
+import sysconfig
 import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -39,6 +40,11 @@ JOBS_PER_GPU = 4
 # What a run imports without effect on its numbers: reading data, whose content the key holds itself; writing files;
 # layers in other forms, from discrete ones or for deployment.
 APART = ("companion.data", "companion.files", "cclib.conversion", "cclib.frozen")
+# Where Python's own modules and installed ones lie; torch may be in a folder apart from the others.
+INSTALLED = (
+    *(Path(sysconfig.get_paths()[kind]).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib")),
+    Path(torch.__path__[0]).resolve().parent,
+)
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,8 @@ def model_files(task: Task) -> frozenset[Path]:
     """The files of the project that build the model of ``task``, or define the class of a part of it.
 
     Raises:
-        ValueError: a part is defined in a notebook, whose versions a key could not tell apart.
+        ValueError: a part is defined in a notebook, or in a module that is neither the project's nor installed. A key
+            could not tell its versions apart.
     """
     modules: set[str] = set()
 
@@ -108,12 +115,21 @@ def model_files(task: Task) -> frozenset[Path]:
         finally:
             sys.setprofile(earlier)
     modules |= {type(part).__module__ for part in model.modules()}
-    if "__main__" in modules:
-        raise ValueError(
-            f"the model of {type(task).__name__} has a part that is defined in a notebook: move it to a module of the "
-            "project, so that a run with it is trained again when it changes"
-        )
-    return frozenset(Path(str(sys.modules[name].__file__)) for name in modules if name.split(".")[0] in PACKAGES)
+    own = {name for name in modules if name.split(".")[0] in PACKAGES}
+    for name in sorted(modules - own):
+        if name == "__main__" or not is_installed(name):
+            where = "a notebook" if name == "__main__" else f"{name}, a module outside of {' and '.join(PACKAGES)}"
+            raise ValueError(
+                f"the model of {type(task).__name__} has a part that is defined in {where}: move it to a module of the "
+                "project, so that a run with it is trained again when it changes"
+            )
+    return frozenset(Path(str(sys.modules[name].__file__)) for name in own)
+
+
+def is_installed(name: str) -> bool:
+    """Whether a module is Python's or an installed one; what has no file is."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return file is None or any(Path(file).resolve().is_relative_to(folder) for folder in INSTALLED)
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,21 @@
 import copy
 import itertools
 import pickle
+import re
+from typing import TypeVar
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune, spectral_norm, weight_norm
 from torch.nn.utils.parametrizations import orthogonal
 
 import cclib
 from cclib import CCConv2d
 from cclib.filters import SplineFilter
 from cclib.functional import IMPLEMENTATIONS
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class Own(nn.Conv2d):
@@ -22,9 +27,36 @@ class Own(nn.Conv2d):
         return super().forward(x.flip(-1))
 
 
-def hooked(layer: nn.Module) -> nn.Module:
-    layer.register_forward_hook(lambda *_: None)
+class OwnCall(nn.Conv2d):
+    def __call__(self, x):
+        return super().__call__(x) + 1
+
+
+class OwnState(nn.Conv2d):
+    def get_extra_state(self):
+        return {"calls": 0}
+
+
+def hooked(layer: nn.Module, kind: str = "forward") -> nn.Module:
+    getattr(layer, f"register_{kind}_hook")(lambda *_: None)
     return layer
+
+
+def altered(layer: Layer, **attributes: object) -> Layer:
+    """The layer with attributes set after it was made."""
+    for name, value in attributes.items():
+        setattr(layer, name, value)
+    return layer
+
+
+def buffered(layer: nn.Module) -> nn.Module:
+    layer.register_buffer("mask", torch.ones(3))
+    return layer
+
+
+def normed(layer: nn.Module) -> nn.Module:
+    with pytest.warns(FutureWarning, match="weight_norm"):
+        return weight_norm(layer)
 
 
 def assert_same(conv: nn.Conv2d | nn.ConvTranspose2d, *shapes: tuple[int, int]) -> None:
@@ -152,12 +184,29 @@ def test_a_converted_layer_can_be_called_at_any_other_geometry():
         (Own(2, 2, 3), ValueError, "cannot be converted: Own has a forward of its own"),
         (orthogonal(nn.Conv2d(2, 2, 3)), ValueError, "cannot be converted: its weight is computed"),
         (hooked(nn.Conv2d(2, 2, 3)), ValueError, "cannot be converted: it has hooks"),
+        (hooked(nn.Conv2d(2, 2, 3), "state_dict_pre"), ValueError, "cannot be converted: it has hooks"),
+        (hooked(nn.Conv2d(2, 2, 3), "load_state_dict_post"), ValueError, "cannot be converted: it has hooks"),
+        (OwnCall(2, 2, 3), ValueError, "cannot be converted: OwnCall has a __call__ of its own"),
+        (OwnState(2, 2, 3), ValueError, "cannot be converted: OwnState has a get_extra_state of its own"),
+        (altered(nn.Conv2d(2, 2, 3), forward=torch.relu), ValueError, "its forward was replaced"),
+        (altered(nn.Conv2d(2, 2, 3), _conv_forward=torch.relu), ValueError, "its _conv_forward was replaced"),
+        (buffered(nn.Conv2d(2, 2, 3)), ValueError, "it holds 'mask' besides weight and bias"),
+        (altered(nn.Conv2d(2, 2, 3), gain=nn.Parameter(torch.ones(1))), ValueError, "it holds 'gain' besides"),
+        (altered(nn.Conv2d(2, 2, 3), act=nn.ReLU()), ValueError, "it holds 'act' besides weight and bias"),
+        (spectral_norm(nn.Conv2d(2, 2, 3)), ValueError, "its weight is computed"),
+        (prune.identity(nn.Conv2d(2, 2, 3), "bias"), ValueError, "its bias is computed"),
+        (nn.ConvTranspose2d(2, 2, 3, 2, output_padding=2), ValueError, r"its output_padding \(2, 2\) must be smaller"),
+        (nn.Conv2d(2, 2, 3, padding=-1), ValueError, r"its padding is \(-1, -1\)"),
+        (altered(nn.Conv2d(2, 2, 3), stride=0), ValueError, r"its stride is \(0, 0\)"),
+        (altered(nn.Conv2d(2, 2, 3), dilation=(1, 2, 3)), ValueError, r"dilation must be a number or a pair"),
+        (altered(nn.Conv2d(2, 2, 3, padding="same"), stride=2), ValueError, r"stride is \(2, 2\) with padding='same'"),
+        (altered(nn.Conv2d(2, 2, 3), padding_mode="constant"), ValueError, "its padding_mode is 'constant'"),
+        (altered(nn.Conv2d(2, 2, 3), groups=2), ValueError, r"has shape \(2, 2, 3, 3\), not \(2, 1, 3, 3\)"),
         (nn.Conv2d(2, 2, 3, dtype=torch.complex64), ValueError, r"its weights are of type torch\.complex64"),
         (nn.Conv1d(2, 2, 3), TypeError, "conv must be a Conv2d or ConvTranspose2d, got Conv1d"),
         (nn.Linear(2, 2), TypeError, "conv must be a Conv2d or ConvTranspose2d, got Linear"),
         (CCConv2d(2, 2, 3), TypeError, "conv must be a Conv2d or ConvTranspose2d, got CCConv2d"),
     ],
-    ids=["lazy", "subclass", "parametrised", "hooked", "complex", "one axis", "linear", "continuous"],
 )
 def test_what_cannot_be_converted(conv, error, words):
     with pytest.raises(error, match=words):
@@ -209,8 +258,33 @@ def test_a_converted_layer_loads_the_state_of_a_discrete_one(make):
         converted.load_state_dict(other.state_dict())
         torch.testing.assert_close(converted(x), other(x), rtol=0, atol=1e-5)
     layer.load_state_dict(converted.state_dict())  # its own form too
-    with pytest.raises(RuntimeError, match=r"size mismatch for filter\.weight"):
+    with pytest.raises(RuntimeError, match="size mismatch for weight"):
         layer.load_state_dict(nn.Conv2d(4, 6, 5, groups=2, bias=layer.bias is not None).state_dict())
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Conv2d(3, 3, 3), lambda: nn.ConvTranspose2d(3, 3, 3, 2)])
+@pytest.mark.parametrize("shape", [(3, 3, 1, 9), (3, 3, 9), (3, 3), (81,), ()])
+def test_a_weight_of_another_shape_is_not_loaded(make, shape):
+    network = cclib.convert(nn.Sequential(make())).network
+    before = copy.deepcopy(network.state_dict())
+    words = rf"size mismatch for 0\.weight: copying .* {re.escape(str(torch.Size(shape)))} .*\(\[3, 3, 3, 3\]\)\.$"
+    for strict in (True, False):
+        with pytest.raises(RuntimeError, match=words) as caught:
+            network.load_state_dict({"0.weight": torch.zeros(shape), "0.bias": before["0.bias"]}, strict=strict)
+        assert "Missing" not in str(caught.value)
+    with pytest.raises(RuntimeError, match=r'named "0\.weight", expected torch\.Tensor .* received <class \'str\'>'):
+        network.load_state_dict({"0.weight": "none", "0.bias": before["0.bias"]})
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_settings_changed_after_a_layer_was_made_hold():
+    torch.manual_seed(0)
+    assert_same(altered(nn.Conv2d(2, 3, 3), stride=2, padding=1, dilation=2), (9, 8))
+    assert_same(altered(nn.ConvTranspose2d(2, 3, 3, padding=1), stride=2, output_padding=1), (5, 6))
+    assert_same(altered(nn.Conv2d(2, 3, 3, padding="same", padding_mode="circular"), stride=2), (9, 8))
+    # outside of the image other than zeros, torch pads by what the layer was made with
+    assert_same(altered(nn.Conv2d(2, 3, 3, padding=(2, 1)), padding_mode="reflect", padding=0), (9, 8))
+    assert_same(nn.Conv2d(2, 3, 3, padding=-1, padding_mode="reflect"), (9, 8))
 
 
 def test_a_spline_that_dilation_does_not_fit():
@@ -300,3 +374,71 @@ def test_lazy_layers_are_kept_and_named():
     assert conversion.converted == ("1",)
     assert conversion.kept == {"0": "LazyConv2d has no weights before its first call"}
     assert conversion.network(torch.zeros(1, 2, 8, 8)).shape == (1, 4, 4, 4)
+
+
+class Aliased(nn.Module):
+    """Holds its layer a second time where torch does not look for children."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(2, 2, 3, stride=2)
+        self.layers = [self.layer]
+
+    def forward(self, x):
+        return self.layers[0](x)
+
+
+def test_a_layer_in_a_list_is_converted_with_its_other_names():
+    network, x = Aliased(), torch.randn(1, 2, 9, 9)
+    converted = cclib.convert(network).network
+    assert isinstance(converted, Aliased)
+    assert isinstance(converted.layer, CCConv2d)
+    assert converted.layers[0] is converted.layer
+    torch.testing.assert_close(converted(x), network(x), rtol=0, atol=1e-6)
+    assert network.layers[0] is network.layer
+    assert isinstance(network.layer, nn.Conv2d)
+
+
+def test_what_is_patched_in_a_network_is_kept():
+    network = nn.Sequential(nn.Conv2d(2, 2, 1), nn.Conv2d(2, 2, 1))
+    network[0].forward = lambda x: -x
+    conversion = cclib.convert(network)
+    assert conversion.kept == {"0": "its forward was replaced"}
+    x = torch.randn(1, 2, 4, 4)
+    torch.testing.assert_close(conversion.network(x), network(x), rtol=0, atol=1e-6)
+
+
+def test_layers_with_computed_weights_are_kept_and_still_train():
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        normed(nn.Conv2d(2, 2, 3)),
+        spectral_norm(nn.Conv2d(2, 2, 3)),
+        prune.l1_unstructured(nn.Conv2d(2, 2, 3), "weight", 0.5),
+        nn.Conv2d(2, 2, 3),
+        normed(nn.Linear(4, 2)),
+    )
+    x = torch.randn(1, 2, 12, 12)
+    network(x)  # spectral_norm's weight too is a result now
+    network.eval()
+    conversion = cclib.convert(network)
+    reason = "its weight is computed (as by weight_norm, spectral_norm or pruning)"
+    assert conversion.kept == dict.fromkeys("012", reason)
+    assert conversion.converted == ("3",)
+    torch.testing.assert_close(conversion.network(x), network(x), rtol=0, atol=1e-6)
+    conversion.network(x).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in conversion.network.parameters())
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # torch's, of both
+def test_scripted_and_quantised_layers_are_kept_and_named():
+    inner = nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU())
+    scripted, quantised = torch.jit.script(inner), torch.ao.nn.quantized.Conv2d(2, 2, 3)
+    merged = torch.jit.freeze(torch.jit.script(inner.eval()))
+    reason = "it is scripted or traced (torch.jit): convert the network before that"
+    conversion = cclib.convert(nn.Sequential(scripted, nn.Conv2d(2, 2, 3), quantised, merged))
+    assert conversion.converted == ("1",)
+    assert conversion.kept == {"0.0": reason, "2": "it is quantised: convert the network before that", "3": reason}
+    assert cclib.convert(scripted).kept == {"0": reason}
+    with pytest.raises(TypeError, match="got Conv2d: it is quantised"):
+        CCConv2d.from_conv(quantised)  # type: ignore[arg-type]

@@ -295,3 +295,42 @@ def test_a_registered_trunk_is_a_filter_by_name():
     assert isinstance(layer.filter, MLPFilter)
     assert isinstance(layer.filter.trunk.get_submodule("1"), nn.Tanh)
     assert layer(torch.zeros(1, 2, 6, 6), scale=0.5).shape == (1, 3, 3, 3)
+
+
+def test_what_cannot_be_registered():
+    with pytest.raises(TypeError, match=r'name must be text, as in @register\("name"\), got 3'):
+        register(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="filter 'mine' must be a class or a function, got 3"):
+        register("mine")(3)  # type: ignore[type-var]
+    with pytest.raises(TypeError, match="trunk 'mine' must be a class or a function, got 3"):
+        register_trunk("mine")(3)  # type: ignore[type-var]
+    assert "mine" not in FILTERS
+
+
+def test_a_name_must_make_a_filter(monkeypatch):
+    monkeypatch.setitem(FILTERS, "mine", lambda *arguments, **options: nn.Identity())
+    with pytest.raises(TypeError, match=r"registered as 'mine' must make a cclib\.filters\.Filter, got Identity"):
+        CCConv2d(2, 2, 3, filter="mine")
+
+
+def test_a_trunk_with_a_buffer_serves_half_precision(monkeypatch):
+    class Turned(nn.Sequential):
+        def __init__(self, hidden, features, frequency):
+            super().__init__(nn.Linear(2, features))
+            self.register_buffer("turn", torch.eye(2))
+
+        def forward(self, offsets):
+            return super().forward(offsets @ self.turn)
+
+    monkeypatch.setitem(TRUNKS, "turned", Turned)
+    layer = CCConv2d(2, 3, 3, filter=MLPFilter(2, 3, 3, trunk="turned"), scale=0.75)
+    x = torch.randn(1, 2, 8, 8)
+    torch.testing.assert_close(layer.bfloat16()(x.bfloat16()).float(), layer.float()(x), rtol=0.05, atol=0.05)
+
+
+def test_a_frequency_may_be_a_fraction():
+    torch.manual_seed(0)
+    whole = MLPFilter(2, 2, 3, frequency=6)
+    torch.manual_seed(0)
+    fraction = MLPFilter(2, 2, 3, frequency=Fraction(6))  # type: ignore[arg-type]
+    assert torch.equal(whole(OFFSETS := torch.rand(5, 2)), fraction(OFFSETS))

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 
 import cclib
 from cclib import CCConv2d
+from cclib.filters import MLPFilter
 from cclib.models.classifier import Classifier, ClassifierConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,6 +148,68 @@ def test_a_layer_that_is_a_child_twice_stays_one():
     assert isinstance(frozen.get_submodule("0"), cclib.FrozenConv2d)
 
 
+class Aliased(nn.Module):
+    """Holds its layer a second time where torch does not look for children."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = CCConv2d(2, 2, 3, scale=1.5)
+        self.layers = [self.layer]
+
+    def forward(self, x):
+        return self.layers[0](x)
+
+
+def test_a_layer_in_a_list_is_frozen_with_its_other_names():
+    network, x = Aliased(), torch.randn(1, 2, 6, 6)
+    frozen = cclib.freeze(network, x)
+    assert isinstance(frozen, Aliased)
+    assert isinstance(frozen.layer, cclib.FrozenConv2d)
+    assert frozen.layers[0] is frozen.layer
+    torch.testing.assert_close(frozen(x), network(x), rtol=0, atol=1e-6)
+
+
+class Negated(CCConv2d):
+    def forward(self, x, **geometry):
+        return -super().forward(x, **geometry)
+
+
+def test_layers_that_do_more_than_their_class_are_refused():
+    hooked, patched, own = CCConv2d(2, 2, 3), CCConv2d(2, 2, 3), Negated(2, 2, 3)
+    hooked.register_forward_hook(lambda layer, inputs, output: -output)
+    patched.forward = torch.relu  # type: ignore[method-assign, assignment]
+    x = torch.zeros(1, 2, 6, 6)
+    for layer, words in (
+        (hooked, "it has hooks, which would be lost"),
+        (patched, "its forward was replaced"),
+        (own, "Negated has a forward of its own"),
+    ):
+        with pytest.raises(ValueError, match=f"^layer '0' cannot be frozen: {words}$"):
+            cclib.freeze(nn.Sequential(layer), x)
+        with pytest.raises(ValueError, match=f"^the layer cannot be frozen: {words}$"):
+            layer.freeze(6)
+    hooked.register_load_state_dict_post_hook(lambda *_: None)
+    hooked._forward_hooks.clear()
+    assert isinstance(hooked.freeze(6), cclib.FrozenConv2d)  # what it loads is loaded
+
+
+def test_arguments_that_are_no_network_or_no_image_are_named():
+    layer = CCConv2d(2, 3, 3)
+    frozen = layer.freeze(6)
+    with pytest.raises(TypeError, match=r"network must be a torch\.nn\.Module, got NoneType"):
+        cclib.freeze(None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="x must be a Tensor, got NoneType"):
+        cclib.freeze(layer)
+    with pytest.raises(TypeError, match="x must be a Tensor, got int"):
+        cclib.freeze(layer, 9)
+    with pytest.raises(TypeError, match="x must be a Tensor, got NoneType"):
+        frozen(None)
+    for shape in ((6, 6), (1, 1, 2, 6, 6), (1, 3, 6, 6)):
+        words = rf"x must be \(batch, 2 channels, height, width\), .* got shape {re.escape(str(shape))}"
+        with pytest.raises(ValueError, match=words):
+            frozen(torch.zeros(shape))
+
+
 def test_freezing_warns_where_it_makes_very_many_numbers():
     layer = CCConv2d(4, 4, 3)
     x = torch.zeros(1, 4, 24, 32)
@@ -163,6 +227,23 @@ def test_the_export_of_a_layer_that_is_not_frozen_says_what_to_do():
     network = nn.Sequential(CCConv2d(2, 3, 3, scale=0.75)).eval()
     with pytest.raises(RuntimeError, match=r"cannot be exported; export the result of cclib\.freeze\(network, "):
         torch.export.export(network, (torch.zeros(1, 2, 8, 8),), strict=False)
+
+
+def test_the_export_of_the_function_is_refused_and_leaves_no_trace():
+    class Enlarged(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.filter = MLPFilter(2, 2, 4)
+
+        def forward(self, x):
+            return cclib.cc_conv2d(x, self.filter, scale=0.7)
+
+    x = torch.randn(1, 2, 12, 12)
+    with pytest.raises(RuntimeError, match=r"cannot be exported; export the result of cclib\.freeze"):
+        torch.export.export(Enlarged(), (x,), strict=False)
+    network = Enlarged()
+    expected = cclib.cc_conv2d(x, network.filter, scale=0.7, implementation="reference")
+    torch.testing.assert_close(network(x), expected)
 
 
 @pytest.mark.filterwarnings("ignore:.*treespec.*:FutureWarning")  # of torch's exporter
@@ -189,3 +270,9 @@ def test_the_classifier_of_notebook_03_runs_frozen_exported_and_in_onnxruntime(s
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
     output = session.run(None, {session.get_inputs()[0].name: x[:3].numpy()})[0]
     torch.testing.assert_close(torch.from_numpy(output), expected[:3], rtol=1e-5, atol=1e-5)
+
+
+def test_a_geometry_may_be_given_as_an_array():
+    x = torch.randn(1, 2, 8, 8)
+    frozen = CCConv2d(2, 3, 3, scale=0.5).freeze(8)
+    assert torch.equal(frozen(x, scale=torch.tensor([0.5, 0.5])), frozen(x))

@@ -215,7 +215,7 @@ def test_compiled_networks_give_the_same_output(backend):
         ({"stride": 2}, TypeError, "stride is an argument of discrete layers: a stride of t is scale=1/t.*from_conv"),
         ({"padding": 1}, TypeError, "padding is an argument of discrete layers: the output has the size .* start"),
         ({"output_padding": 1}, TypeError, "output_padding is an argument of discrete layers: .* size, at the call"),
-        ({"dilation": 2}, TypeError, r"dilation is an argument of discrete layers: .* kernel_size=d \* \(k - 1\) \+ 1"),
+        ({"dilation": 2}, TypeError, r"dilation is an argument of discrete layers: .*d \* \(k - 1\) \+ 1, dilation=d"),
         ({"windows": True}, TypeError, "CCConv2d has no argument 'windows'"),
         ({"padding_mode": "constant"}, ValueError, "padding_mode must be one of zeros, .*, got 'constant'"),
         ({"filter": "gauss"}, ValueError, "filter must be a Filter or one of .*siren.*, got 'gauss'"),
@@ -258,3 +258,10 @@ def test_a_reflection_wider_than_the_image(implementation, kernel_size):
     with pytest.raises(ValueError, match=r"padding_mode 'reflect' allows a pad of at most 5 on 6 pixels, got 6"):
         layer(torch.zeros(1, 2, 6, 6))
     assert layer(torch.zeros(1, 2, 8, 8)).shape == (1, 2, 8, 8)
+
+
+def test_a_list_given_as_scale_is_not_kept():
+    scale = [0.5, 0.5]
+    layer = CCConv2d(2, 2, 3, scale=scale)
+    scale[0] = 2.0
+    assert layer(torch.zeros(1, 2, 8, 8)).shape == (1, 2, 4, 4)

@@ -103,6 +103,11 @@ CODE = "def f(x):\n    return x + 1\n"
             True,
         ),
         ("if TYPE_CHECKING:\n    import ast\n" + CODE, True),
+        ("if typing.TYPE_CHECKING:\n    import ast\n" + CODE, True),
+        ("if not TYPE_CHECKING:\n    import ast\n" + CODE, False),
+        ("if TYPE_CHECKING:\n    import ast\nelse:\n    import math\n" + CODE, False),
+        ("if TYPE_CHECKING:\n    import ast\nelse:\n    " + CODE.replace("\n", "\n    "), True),
+        ("def f(x):\n    y: int\n    return x + 1\n", True),
         (CODE + "class A:\n    a: int\n", False),
     ],
 )
@@ -113,11 +118,20 @@ def test_module_hash_sees_code_and_not_words(tmp_path: Path, edited: str, same: 
     assert (fingerprint.module_hash(before) == fingerprint.module_hash(after)) is same
 
 
-def test_fields_are_code(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("class A:\n    a: int = 1\n", False),
+        ("def f():\n    class A:\n        a: int = 1\n", False),
+        ("def f():\n    if True:\n        a: int = 1\n", True),
+        ("class A:\n    def f(self):\n        self.a: int = 1\n", True),
+    ],
+)
+def test_types_of_fields_are_code_and_those_of_variables_are_not(tmp_path: Path, text: str, same: bool) -> None:
     before, after = tmp_path / "before.py", tmp_path / "after.py"
-    before.write_text("class A:\n    a: int\n")
-    after.write_text("class A:\n    a: float\n")
-    assert fingerprint.module_hash(before) != fingerprint.module_hash(after)
+    before.write_text(text)
+    after.write_text(text.replace("int", "float"))
+    assert (fingerprint.module_hash(before) == fingerprint.module_hash(after)) is same
 
 
 @pytest.mark.parametrize("path", INITS, ids=lambda path: str(path.parent.relative_to(ROOT)))

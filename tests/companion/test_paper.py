@@ -1,7 +1,5 @@
 """The profile `paper` runs on a CPU, end to end, on a folder of colour images: a few steps, and narrower networks."""
 
-import tarfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ from companion.evidence import claims, tables
 from companion.workflow import commands, profiles
 
 NAMES = profiles.notebook_names(ROOT)
-ARCHIVE = ROOT.parent / "shared" / "data" / "cifar10-jpg.tar.xz"
 PICTURES = {"train": 4, "test": 2}  # of each class
 
 # In place of the profile's values, where a notebook has such a parameter.
@@ -46,17 +43,6 @@ WIDTHS = ("channels", "cc_gradual", "cc_abrupt", "conv_abrupt", "conv_blur", "co
 UNTRAINED = ("01-cc-layer", "02-misalignment", "11-efficiency")  # the same in every profile, but for their effort
 
 
-def unpack(archive: Path, folder: Path) -> None:
-    """The first pictures of each class."""
-    unpacked: Counter[tuple[str, ...]] = Counter()
-    with tarfile.open(archive) as tar:
-        for member in tar:
-            split_and_class = Path(member.name).parts[:2]
-            if member.isfile() and unpacked[split_and_class] < PICTURES[split_and_class[0]]:
-                tar.extract(member, folder, filter="data")
-                unpacked[split_and_class] += 1
-
-
 def quartered(channels: Any) -> Any:
     """A number of channels, or lists of such, a quarter as many."""
     return [quartered(part) for part in channels] if isinstance(channels, list) else max(1, channels // 4)
@@ -64,41 +50,27 @@ def quartered(channels: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Small colour images by split and class: JPEGs of CIFAR-10 where they are at hand, else noise."""
+    """Small colour images of noise by split and class."""
     folder = tmp_path_factory.mktemp("pictures")
-    if ARCHIVE.exists():
-        unpack(ARCHIVE, folder)
-    else:
-        source = np.random.default_rng(0)
-        for split, count in PICTURES.items():
-            for label in range(10):
-                (folder / split / f"class-{label}").mkdir(parents=True)
-                for number in range(count):
-                    pixels = source.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-                    Image.fromarray(pixels).save(folder / split / f"class-{label}" / f"{number}.jpg")
+    source = np.random.default_rng(0)
+    for split, count in PICTURES.items():
+        for label in range(10):
+            (folder / split / f"class-{label}").mkdir(parents=True)
+            for number in range(count):
+                pixels = source.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / split / f"class-{label}" / f"{number}.jpg")
     return folder
 
 
 # What the profile may change: data, networks, effort, and what a network of another size is asked for.
 FREE = {
-    *(
-        "dataset",
-        "train_size",
-        "base",
-        "sizes",
-        "channels",
-        "residual",
-        "augment",
-        "epochs",
-        "flexible_epochs",
-        "batch_size",
-    ),
-    *("epoch_batches", "learning_rates", "device", "precision", "measured_size", "statistics_size"),
-    *("gradual_sizes", "abrupt_sizes", "cc_gradual", "cc_abrupt", "conv_abrupt", "conv_blur", "conv_resize"),
-    *("input_sides", "schedules", "inputs", "one_for_each", "blur_channels", "blocks", "patch", "test_size"),
-    *("encoder_channels", "latent", "conv_sizes", "conv_channels", "odd_sizes", "channels_of_resize"),
-    *("trained_sides", "never", "unseen", "larger", "shown"),
-}
+    "dataset", "train_size", "base", "sizes", "channels", "residual", "augment", "epochs", "flexible_epochs",
+    "batch_size", "epoch_batches", "learning_rates", "device", "precision", "measured_size", "statistics_size",
+    "gradual_sizes", "abrupt_sizes", "cc_gradual", "cc_abrupt", "conv_abrupt", "conv_blur", "conv_resize",
+    "input_sides", "schedules", "inputs", "one_for_each", "blur_channels", "blocks", "patch", "test_size",
+    "encoder_channels", "latent", "conv_sizes", "conv_channels", "odd_sizes", "channels_of_resize", "trained_sides",
+    "never", "unseen", "larger", "shown",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,6 +1,7 @@
 """A filter of the user's own is cached in inference and saves memory in training as those of cclib do; never stale."""
 
 import gc
+import math
 import weakref
 from functools import partial
 from types import SimpleNamespace
@@ -285,3 +286,22 @@ def test_a_change_of_a_subclass_of_a_built_in_filter_is_seen():
     before = inferred(layer)
     layer.filter.factor = 2.0
     torch.testing.assert_close(inferred(layer), 2 * before)
+
+
+class Noisy(Waves):
+    """Depends on the mode."""
+
+    def number(self):
+        return self.factor if self.training else 2 * self.factor
+
+
+@pytest.mark.parametrize("kind", [Waves, Noisy])
+def test_the_mode_may_change_between_forward_and_backward(kind):
+    torch.manual_seed(0)
+    layer = layer_of(kind(), scale=math.sqrt(0.5))
+    expected = torch.autograd.grad(layer(IMAGE).sum(), list(layer.parameters()))
+    y = layer(IMAGE)
+    layer.eval()
+    for gradient, other in zip(torch.autograd.grad(y.sum(), list(layer.parameters())), expected, strict=True):
+        assert torch.equal(gradient, other)
+    assert not any(module.training for module in layer.modules())

@@ -1,4 +1,4 @@
-"""Moved pictures: the move is exact, the frame undoes it, and training tells a network that can be told."""
+"""Moved pictures: the move is exact, the frame undoes it, and in training a CC network knows it."""
 
 from dataclasses import replace
 
@@ -49,7 +49,7 @@ def test_the_background_is_the_least_training_value() -> None:
     assert darkest(task) == task.split("train")[0].min()
 
 
-def test_a_network_that_is_told_undoes_a_move_by_whole_pixels() -> None:
+def test_with_the_shift_known_a_move_by_whole_pixels_is_undone() -> None:
     torch.manual_seed(0)
     network = Classifier(CONFIG).double().eval()
     canvases = on_canvas(torch.randn(3, 1, 28, 28).double(), 5, torch.zeros(1))
@@ -59,7 +59,7 @@ def test_a_network_that_is_told_undoes_a_move_by_whole_pixels() -> None:
 
 
 @pytest.mark.parametrize("layer", ["cc", "conv"])
-def test_training_pictures_are_moved_and_only_cc_is_told(layer: str) -> None:
+def test_training_pictures_are_moved_and_only_cc_has_the_shift_known(layer: str) -> None:
     config = replace(CONFIG, layer=layer)
     task = MovedClassification(config, train_size=200, largest_move=2.0, margin=4)
     plain = Classification(config, train_size=200)

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -175,6 +176,22 @@ def test_a_part_defined_in_a_notebook_is_refused(monkeypatch: pytest.MonkeyPatch
     task = replace(TASKS["conv"], train_size=19)
     with pytest.raises(ValueError, match="model of Classification has a part that is defined in a notebook"):
         runs.sources(task)
+
+
+@pytest.mark.parametrize("part", ["Wave", "build"])
+def test_a_part_defined_in_a_file_beside_the_notebook_is_refused(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "from torch import nn\nclass Wave(nn.Identity): ...\ndef build(task): return nn.Identity()\n"
+    (tmp_path / "waves.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "waves", raising=False)
+    monkeypatch.setattr(Classification, "build", getattr(importlib.import_module("waves"), part))
+    runs.model_files.cache_clear()
+    with pytest.raises(
+        ValueError, match="has a part that is defined in waves, a module outside of cclib and companion"
+    ):
+        runs.sources(TASKS["conv"])
 
 
 def test_looking_at_a_model_draws_nothing() -> None:
