@@ -162,8 +162,8 @@ def repro(options: argparse.Namespace) -> int:
     update_readme(argparse.Namespace(check=False))
     print("\n" + tables.comparison(committed, claims.read(CLAIMS)))
     if with_git:
-        print("\nresults/ and README.md now hold this machine's results;")
-        print("the committed ones come back with: git checkout -- results dvc.lock README.md")
+        print("\nresults/, README.md and the playground's network now are this machine's;")
+        print("the committed ones come back with: git checkout -- results dvc.lock README.md data")
     return 0
 
 

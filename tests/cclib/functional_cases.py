@@ -1,4 +1,5 @@
-"""What the tests of cc_conv2d share: its implementations, the fast paths through them, a counter of convolutions."""
+"""What the tests of cc_conv2d share: its implementations, the fast paths through them, counters of convolutions
+and of evaluations."""
 
 import math
 
@@ -7,9 +8,23 @@ import torch
 from hypothesis import settings
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cclib.filters import Filter
 from cclib.functional import IMPLEMENTATIONS
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None)
+
+
+def count_evaluations(monkeypatch: pytest.MonkeyPatch, kind: type[Filter]) -> list[torch.Size]:
+    """A list that grows by one, the shape of the offsets, whenever the basis of such a filter is evaluated."""
+    calls: list[torch.Size] = []
+    basis = kind.basis
+
+    def counted(self: Filter, offsets: torch.Tensor) -> torch.Tensor:
+        calls.append(offsets.shape)
+        return basis(self, offsets)
+
+    monkeypatch.setattr(kind, "basis", counted)
+    return calls
 
 
 every_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

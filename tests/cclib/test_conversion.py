@@ -4,7 +4,7 @@ import copy
 import itertools
 import pickle
 import re
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -365,8 +365,9 @@ def test_a_single_layer_is_a_network():
     assert isinstance(conversion.network, CCConv2d)
     assert conversion.converted == ("",)
     assert str(conversion) == "1 of 1 convolutions are continuous\n  the network itself"
+    module: Any = torch.nn.functional
     with pytest.raises(TypeError, match=r"network must be a torch\.nn\.Module, got module"):
-        cclib.convert(torch.nn.functional)  # type: ignore[arg-type]
+        cclib.convert(module)
 
 
 def test_lazy_layers_are_kept_and_named():
@@ -433,7 +434,8 @@ def test_layers_with_computed_weights_are_kept_and_still_train():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # torch's, of both
 def test_scripted_and_quantised_layers_are_kept_and_named():
     inner = nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU())
-    scripted, quantised = torch.jit.script(inner), torch.ao.nn.quantized.Conv2d(2, 2, 3)
+    scripted = torch.jit.script(inner)
+    quantised: Any = torch.ao.nn.quantized.Conv2d(2, 2, 3)
     merged = torch.jit.freeze(torch.jit.script(inner.eval()))
     reason = "it is scripted or traced (torch.jit): convert the network before that"
     conversion = cclib.convert(nn.Sequential(scripted, nn.Conv2d(2, 2, 3), quantised, merged))
@@ -441,4 +443,4 @@ def test_scripted_and_quantised_layers_are_kept_and_named():
     assert conversion.kept == {"0.0": reason, "2": "it is quantised: convert the network before that", "3": reason}
     assert cclib.convert(scripted).kept == {"0": reason}
     with pytest.raises(TypeError, match="got Conv2d: it is quantised"):
-        CCConv2d.from_conv(quantised)  # type: ignore[arg-type]
+        CCConv2d.from_conv(quantised)

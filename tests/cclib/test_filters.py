@@ -6,6 +6,7 @@ functional/.
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -298,12 +299,13 @@ def test_a_registered_trunk_is_a_filter_by_name():
 
 
 def test_what_cannot_be_registered():
+    number: Any = 3
     with pytest.raises(TypeError, match=r'name must be text, as in @register\("name"\), got 3'):
-        register(3)  # type: ignore[arg-type]
+        register(number)
     with pytest.raises(TypeError, match="filter 'mine' must be a class or a function, got 3"):
-        register("mine")(3)  # type: ignore[type-var]
+        register("mine")(number)
     with pytest.raises(TypeError, match="trunk 'mine' must be a class or a function, got 3"):
-        register_trunk("mine")(3)  # type: ignore[type-var]
+        register_trunk("mine")(number)
     assert "mine" not in FILTERS
 
 
@@ -332,5 +334,7 @@ def test_a_frequency_may_be_a_fraction():
     torch.manual_seed(0)
     whole = MLPFilter(2, 2, 3, frequency=6)
     torch.manual_seed(0)
-    fraction = MLPFilter(2, 2, 3, frequency=Fraction(6))  # type: ignore[arg-type]
-    assert torch.equal(whole(OFFSETS := torch.rand(5, 2)), fraction(OFFSETS))
+    six: Any = Fraction(6)
+    fraction = MLPFilter(2, 2, 3, frequency=six)
+    offsets = torch.rand(5, 2)
+    assert torch.equal(whole(offsets), fraction(offsets))

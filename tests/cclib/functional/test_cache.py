@@ -7,6 +7,7 @@ import weakref
 
 import pytest
 import torch
+from functional_cases import count_evaluations
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -44,15 +45,7 @@ def assert_current(layer):
 @pytest.fixture
 def evaluations(monkeypatch):
     """Grows by one whenever a network filter is evaluated."""
-    calls = []
-    basis = MLPFilter.basis
-
-    def counted(self, offsets):
-        calls.append(offsets.shape)
-        return basis(self, offsets)
-
-    monkeypatch.setattr(MLPFilter, "basis", counted)
-    return calls
+    return count_evaluations(monkeypatch, MLPFilter)
 
 
 OPTIMIZERS = {

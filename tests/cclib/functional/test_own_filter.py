@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from functional_cases import count_evaluations
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.utils import parametrize
@@ -58,15 +59,7 @@ def inferred(layer, x=IMAGE):
 @pytest.fixture
 def evaluations(monkeypatch):
     """Grows by one whenever a filter of this file is evaluated."""
-    calls = []
-    basis = Waves.basis
-
-    def counted(self, offsets):
-        calls.append(offsets.shape)
-        return basis(self, offsets)
-
-    monkeypatch.setattr(Waves, "basis", counted)
-    return calls
+    return count_evaluations(monkeypatch, Waves)
 
 
 @every_path

@@ -25,12 +25,6 @@ from companion.files import cache_folder
 NOWHERE = "http://127.0.0.1:9/"  # the discard port: a connection is refused at once
 
 
-@pytest.fixture(autouse=True)
-def _scratch_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CCLIB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("no_proxy", "*")
-
-
 @pytest.fixture
 def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the embedded files that a test may spoil."""

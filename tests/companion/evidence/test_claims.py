@@ -56,13 +56,17 @@ def test_verdict_at_threshold_one(low: float, high: float, better: Literal["high
     assert claims.verdict(Interval((low + high) / 2, low, high, 5), 1, better) == expected
 
 
+NESTED: Any = [[1.0], [2.0]]
+MORE: Any = "more"
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: claims.interval([1.0]), "at least 2 values, got 1"),
         (lambda: claims.interval([1.0, math.nan]), "values must be finite, got nan"),
         (
-            lambda: claims.interval([[1.0], [2.0]]),  # type: ignore[list-item]
+            lambda: claims.interval(NESTED),
             r"values must be a flat list of numbers, got shape \(2, 1\)",
         ),
         (lambda: claims.interval([1.0, 2.0], confidence=95), "confidence must lie between 0 and 1, got 95"),
@@ -70,7 +74,7 @@ def test_verdict_at_threshold_one(low: float, high: float, better: Literal["high
         (lambda: claims.exact(math.inf, 3), "value must be finite, got inf"),
         (lambda: claims.exact(1, 0), "n must be a whole number of cases, at least 1, got 0"),
         (
-            lambda: claims.verdict(Interval(1, 1, 1, 1), 1, "more"),  # type: ignore[arg-type]
+            lambda: claims.verdict(Interval(1, 1, 1, 1), 1, MORE),
             "better must be 'higher' or 'lower', got 'more'",
         ),
         (lambda: a_row(claim="C12"), "claim must be one of C1, .*, C11; got 'C12'"),
