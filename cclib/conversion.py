@@ -17,8 +17,8 @@ from torch.overrides import is_tensor_like
 from cclib.arguments import as_pair
 from cclib.filters.spline import SplineFilter
 from cclib.functional import PADDING_MODES
-from cclib.geometry import Axis
-from cclib.layers import CCConv2d, DiscreteAxes
+from cclib.geometry import DiscreteAxis
+from cclib.layers import CCConv2d
 from cclib.replacement import CALLING, HOOKS_OF_CALLS, own_code, replaced
 
 __all__ = ["Conversion", "convert"]
@@ -292,16 +292,12 @@ def paddings_of(conv: nn.Conv2d | nn.ConvTranspose2d) -> list[tuple[int, int]]:
     return [(0, 0)] * 2 if conv.padding == "valid" else [(p, p) for p in pair(conv, "padding")]
 
 
-def discrete_axes(conv: nn.Conv2d | nn.ConvTranspose2d) -> DiscreteAxes:
-    """For each axis, the function from input size to the axis of a discrete layer."""
+def discrete_axes(conv: nn.Conv2d | nn.ConvTranspose2d) -> tuple[DiscreteAxis, DiscreteAxis]:
+    """The axes of a discrete layer."""
+    transposed = isinstance(conv, nn.ConvTranspose2d)
     geometry = zip(extents(conv), pair(conv, "stride"), paddings_of(conv), pair(conv, "output_padding"), strict=True)
-    if isinstance(conv, nn.ConvTranspose2d):
-        vertical, horizontal = (
-            partial(Axis.conv_transpose, kernel_size=extent, stride=t, padding=p, output_padding=extra)
-            for extent, t, (p, _), extra in geometry
-        )
-    else:
-        vertical, horizontal = (
-            partial(Axis.conv, kernel_size=extent, stride=t, padding=padding) for extent, t, padding, _ in geometry
-        )
+    vertical, horizontal = (
+        DiscreteAxis(transposed, extent, stride, *padding, output_padding)
+        for extent, stride, padding, output_padding in geometry
+    )
     return vertical, horizontal

@@ -17,8 +17,10 @@ from torch.nn.utils import skip_init
 
 from cclib.arguments import Scale, Size, Start
 from cclib.functional import check_input
-from cclib.functional.sampling import Axes, grid_of, padding_index, sample
-from cclib.geometry import Taps
+from cclib.functional.problem import Problem, windows_of
+from cclib.functional.sampling import sample
+from cclib.functional.tables import padded_axis, padding_index
+from cclib.geometry import Axes, Taps
 from cclib.layers import CCConv2d
 from cclib.replacement import CALLING, HOOKS_OF_CALLS, own_code, replaced
 
@@ -50,11 +52,12 @@ class FrozenConv2d(nn.Module):
             raise ValueError(f"the layer cannot be frozen: {reason}")
         self.axes, self.resolve, self.in_channels = axes, layer.resolve, layer.in_channels
         filter, bias, groups, stretch = layer.filter, layer.bias, layer.groups, layer.stretch
-        grid = grid_of(axes, filter, stretch)
+        problem = Problem(axes, windows_of(axes, filter.support, not filter.vanishes, stretch), groups, stretch)
+        grid = problem.grid
         self.reads = vertical, horizontal = reads_of(grid[0], layer.padding_mode), reads_of(grid[1], layer.padding_mode)
         like = filter.coefficients() if bias is None else bias
         with torch.no_grad():
-            weights = F.pad(sample(filter, filter, grid, stretch, like).to(like), (0, 0, 0, 0, 0, 1, 0, 1))
+            weights = F.pad(sample(filter, filter, problem.key, stretch, like).to(like), (0, 0, 0, 0, 0, 1, 0, 1))
             slots = [torch.tensor(reads.slots, device=like.device) for reads in self.reads]
             # (vertical phases, taps, horizontal phases, taps, out, in / groups)
             kernels = weights[slots[0][:, :, None, None], slots[1][None, None]].permute(0, 2, 4, 5, 1, 3)
@@ -138,7 +141,7 @@ def reads_of(taps: Taps, padding_mode: str) -> AxisReads:
         low, high = taps.reach
         index = padding_index(range(low, high + 1), n, padding_mode)
         pad = (-low, high - n + 1) if padding_mode == "zeros" and low < n and high >= 0 else None
-        return AxisReads(1, taps.advance, slots, tuple(i % (n + 1) for i in index), pad)
+        return AxisReads(1, taps.advance, slots, tuple(index), pad)
     count = taps.phases[0].count
     read: list[int] = []
     is_tap: list[bool] = []
@@ -148,7 +151,7 @@ def reads_of(taps: Taps, padding_mode: str) -> AxisReads:
             read += range(first, first + most)
             is_tap += [turn < phase.count and tap < len(phase.offsets) for tap in range(most)]
     source = iter(padding_index([i for i, used in zip(read, is_tap, strict=True) if used], n, padding_mode))
-    index = [next(source) % (n + 1) if used else n for used in is_tap]
+    index = [next(source) if used else n for used in is_tap]
     return AxisReads(len(taps.phases), most, slots, tuple(index), None)
 
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import pairwise
+from typing import NamedTuple, TypeAlias
 
-from cclib.arguments import Array, Number, as_fraction, as_scale, as_size
+from cclib.arguments import Array, Number, Scale, Size, Start, as_fraction, as_pair, as_scale, as_size
 
-__all__ = ["Axis", "Phase", "Run", "Runs", "Taps", "Window", "input_runs", "output_runs", "taps_of"]
+__all__ = ["Axes", "Axis", "Counts", "DiscreteAxis", "Grid", "Phase", "Run", "Runs", "Taps", "Window", "counts_of"]
+__all__ += ["input_runs", "layer_axes", "output_runs", "resize_axes", "taps_of"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,14 @@ class Axis:
             raise ValueError(f"input size {n_in} with padding {padding} leaves no output for kernel_size {kernel_size}")
         return cls(n_in, n_out, (padding - Fraction(kernel_size - 1, 2)) / stride, Fraction(1, stride))
 
+    def part(self, outputs: range) -> Axis:
+        """The axis with these outputs alone."""
+        return Axis(self.n_in, len(outputs), self.position(outputs.start), self.step)
+
+    def seen_from(self, low: int, high: int) -> Axis:
+        """The same outputs on an axis of the input pixels ``low`` … ``high`` alone."""
+        return Axis(high - low + 1, self.n_out, self.start - low, self.step)
+
     def position(self, output: int) -> Fraction:
         """Where output sample ``output`` falls, in input pixels."""
         return self.start + output * self.step
@@ -96,6 +106,65 @@ class Axis:
     def period(self) -> int:
         """After this many outputs the sub-pixel offset repeats, ``step.numerator`` input pixels further on."""
         return self.step.denominator
+
+
+Axes: TypeAlias = tuple[Axis, Axis]
+
+
+class DiscreteAxis(NamedTuple):
+    """One axis of a discrete layer, ``Conv2d`` or, ``transposed``, ``ConvTranspose2d``, before its input size is known.
+
+    ``kernel_size`` counts the pixels from the first tap to the last, those that a dilation skips too; ``before`` and
+    ``after`` are the padding.
+    """
+
+    transposed: bool
+    kernel_size: int
+    stride: int
+    before: int
+    after: int
+    output_padding: int
+
+    def of(self, n_in: int) -> Axis:
+        """The axis for an input of ``n_in`` pixels.
+
+        Raises:
+            ValueError: no output is left.
+        """
+        if self.transposed:
+            return Axis.conv_transpose(n_in, self.kernel_size, self.stride, self.before, self.output_padding)
+        return Axis.conv(n_in, self.kernel_size, self.stride, (self.before, self.after))
+
+
+def resize_axes(height: int, width: int, scale: Scale | None, size: Size | None, start: Start | None) -> Axes:
+    """Where the outputs of a resize fall (``Axis.resize``), for an input of this height and width.
+
+    Raises:
+        TypeError, ValueError: an argument breaks its rule; the message names it, its value and the rule.
+    """
+    scales, sizes, starts = as_pair(scale, "scale"), as_pair(size, "size"), as_pair(start, "start")
+    vertical = Axis.resize(height, scales[0], sizes[0], starts[0])
+    horizontal = Axis.resize(width, scales[1], sizes[1], starts[1])
+    return vertical, horizontal
+
+
+def layer_axes(
+    height: int,
+    width: int,
+    scale: Scale | None,
+    size: Size | None,
+    start: Start | None,
+    discrete: tuple[DiscreteAxis, DiscreteAxis] | None,
+) -> Axes:
+    """``resize_axes``; or the axes of a discrete layer, where one is given, from ``start`` on if that is given too."""
+    if discrete is None:
+        return resize_axes(height, width, scale, size, start)
+    starts = as_pair(start, "start")
+    vertical, horizontal = (
+        axis if at is None else Axis(axis.n_in, axis.n_out, as_fraction(at, "start"), axis.step)
+        for axis, at in zip((discrete[0].of(height), discrete[1].of(width)), starts, strict=True)
+    )
+    return vertical, horizontal
 
 
 @dataclass(frozen=True)
@@ -112,13 +181,18 @@ class Window:
     closed: bool
     shrink: Fraction = Fraction(1)
 
-    def taps(self, position: Fraction) -> range:
-        """The input pixels, maybe outside the image, that an output at ``position`` reads."""
+    def bounds(self, axis: Axis) -> tuple[int, int, int, int]:
+        """(first, step, reach, unit): output o of ``axis`` falls at (first + o * step) / unit, and reads the input
+        pixels up to reach / unit away."""
         reach = self.support / self.shrink / 2
-        low, high = position - reach, position + reach
+        unit = math.lcm(axis.start.denominator, axis.step.denominator, reach.denominator)
+        return int(axis.start * unit), int(axis.step * unit), int(reach * unit), unit
+
+    def taps(self, position: int, reach: int, unit: int) -> range:
+        """The input pixels, maybe outside the image, that an output at ``position / unit`` reads."""
         if self.closed:
-            return range(math.ceil(low), math.floor(high) + 1)
-        return range(math.floor(low) + 1, math.ceil(high))
+            return range(-((reach - position) // unit), (position + reach) // unit + 1)
+        return range((position - reach) // unit + 1, -((-position - reach) // unit))
 
 
 @dataclass(frozen=True)
@@ -205,6 +279,9 @@ class Taps:
         return min(phase.first for phase in used), max(last)
 
 
+Grid: TypeAlias = tuple[Taps, Taps]
+
+
 @lru_cache(maxsize=1024)
 def output_runs(taps: Taps, low: int) -> Runs:
     """Which inputs each output reads, counted from input ``low``."""
@@ -241,11 +318,66 @@ def input_runs(taps: Taps, low: int, size: int) -> Runs:
 def taps_of(axis: Axis, window: Window, by_phase: bool = True) -> Taps:
     """The taps of every output of ``axis``; with ``by_phase=False`` each output is a phase of its own."""
     phases = min(axis.period, axis.n_out) if by_phase else axis.n_out
+    start, step, reach, unit = window.bounds(axis)
+    over, under = window.shrink.numerator, window.shrink.denominator * unit
     read = []
     for index in range(phases):
-        position = axis.position(index)
-        taps = window.taps(position)
-        offsets = tuple(float(window.shrink * (tap - position)) for tap in taps)
+        position = start + index * step
+        taps = window.taps(position, reach, unit)
+        offsets = tuple(over * (tap * unit - position) / under for tap in taps)  # of integers: correctly rounded
         read.append(Phase(index, len(range(index, axis.n_out, phases)), taps.start, offsets))
     # Where every phase has one output nothing advances, and the numerator may be too large for a tensor.
     return Taps(axis, tuple(read), advance=axis.step.numerator if phases < axis.n_out else 1)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much an axis has of what ``Taps`` lists."""
+
+    phases: int
+    offsets: int  # of all phases
+    most: int  # taps of any output
+    reach: tuple[int, int]  # from the lowest input index that an output reads to the highest, maybe outside the image
+
+    @property
+    def read(self) -> int:
+        """Input pixels in reach."""
+        return self.reach[1] - self.reach[0] + 1
+
+
+FEW_PHASES = 64  # of so many the most taps are found one by one
+
+
+@lru_cache(maxsize=1024)
+def counts_of(axis: Axis, window: Window) -> Counts:
+    """The counts of ``taps_of(axis, window)`` without the list, in as many steps as the numbers have digits.
+
+    Of very many phases ``most`` may be one too high; ``reach`` counts the window of an end that reads no tap.
+    """
+    phases = min(axis.period, axis.n_out)
+    start, step, reach, unit = window.bounds(axis)
+    if window.closed:
+        ends = floor_sum(phases, unit, step, start + reach) + floor_sum(phases, unit, -step, reach - start) + phases
+        most = 2 * reach // unit + 1
+    else:
+        ends = -floor_sum(phases, unit, -step, -start - reach) - floor_sum(phases, unit, step, start - reach) - phases
+        most = -(-2 * reach // unit)
+    if phases <= FEW_PHASES:
+        most = max(len(window.taps(start + index * step, reach, unit)) for index in range(phases))
+    low = window.taps(start, reach, unit).start
+    high = window.taps(start + (axis.n_out - 1) * step, reach, unit).stop - 1
+    return Counts(phases, ends, most, (low, max(high, low - 1)))
+
+
+def floor_sum(count: int, divisor: int, step: int, first: int) -> int:
+    """The sum of (first + i * step) // divisor over i from 0 to count − 1, by Euclid's algorithm."""
+    total = 0
+    while True:
+        total += (count - 1) * count // 2 * (step // divisor) + count * (first // divisor)
+        step, first = step % divisor, first % divisor
+        highest = step * count + first
+        if highest < divisor:
+            return total
+        # the lattice points under the line, counted along the other axis
+        count, first = divmod(highest, divisor)
+        step, divisor = divisor, step

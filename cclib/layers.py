@@ -13,10 +13,8 @@ from torch import Tensor, nn
 from cclib.arguments import Scale, Size, Start, as_fraction, as_pair, as_scale, as_size
 from cclib.filters.base import Filter, check_channels
 from cclib.filters.registry import make
-from cclib.functional import IMPLEMENTATIONS, PADDING_MODES, check_input, convolve
-from cclib.functional.eager import outside_of_graphs
-from cclib.functional.sampling import Axes, resize_axes
-from cclib.geometry import Axis
+from cclib.functional import IMPLEMENTATIONS, PADDING_MODES, check_input, convolve, place
+from cclib.geometry import Axes, DiscreteAxis, layer_axes, resize_axes
 
 if TYPE_CHECKING:
     from cclib.frozen import FrozenConv2d
@@ -32,8 +30,6 @@ INSTEAD = {
     "dilation": "kernel_size is the extent in input pixels; dilation d of k taps is filter=SplineFilter(in_channels, "
     "out_channels, d * (k - 1) + 1, dilation=d), with that kernel_size",
 }
-
-DiscreteAxes = tuple[Callable[[int], Axis], Callable[[int], Axis]]  # of a discrete layer: input size -> axis
 
 
 class CCConv2d(nn.Module):
@@ -140,9 +136,8 @@ class CCConv2d(nn.Module):
         in_tensors = hasattr(vertical, "shape") or hasattr(horizontal, "shape")
         given = tuple(scale) if isinstance(scale, Sequence) else scale  # a list might be changed by its owner
         self._scale: Scale = exact if in_tensors else given
-        self.discrete_axes: DiscreteAxes | None = None
+        self.discrete_axes: tuple[DiscreteAxis, DiscreteAxis] | None = None
 
-    @outside_of_graphs
     def forward(
         self, x: Tensor, *, scale: Scale | None = None, size: Size | None = None, start: Start | None = None
     ) -> Tensor:
@@ -153,19 +148,21 @@ class CCConv2d(nn.Module):
 
         Raises:
             ValueError, TypeError: as ``cc_conv2d``.
-            RuntimeError: in torch.export; only frozen layers can be exported.
         """
         check_input(x, self.filter, self.bias, self.groups, self.padding_mode)
-        return convolve(
+        where = place(
             x,
             self.filter,
-            self.bias,
-            self.resolve(int(x.shape[-2]), int(x.shape[-1]), scale, size, start),
+            scale,
+            size,
+            start,
             self.groups,
             self.padding_mode,
             self.stretch,
-            self.implementation,
+            self._scale,
+            self.discrete_axes,
         )
+        return convolve(x, self.filter, self.bias, where, self.implementation)
 
     @classmethod
     def from_conv(cls, conv: nn.Conv2d | nn.ConvTranspose2d) -> CCConv2d:
@@ -243,7 +240,7 @@ def show(value: Scale) -> str:
 
 def axes_of(
     own_scale: Scale,
-    discrete: DiscreteAxes | None,
+    discrete: tuple[DiscreteAxis, DiscreteAxis] | None,
     height: int,
     width: int,
     scale: Scale | None,
@@ -253,11 +250,4 @@ def axes_of(
     """The axes of a layer with a scale of its own, or with those of a discrete layer."""
     if scale is not None or size is not None:
         return resize_axes(height, width, scale, size, start)
-    if discrete is None:
-        return resize_axes(height, width, own_scale, size, start)
-    starts = as_pair(start, "start")
-    vertical, horizontal = (
-        axis if at is None else Axis(axis.n_in, axis.n_out, as_fraction(at, "start"), axis.step)
-        for axis, at in zip((discrete[0](height), discrete[1](width)), starts, strict=True)
-    )
-    return vertical, horizontal
+    return layer_axes(height, width, own_scale, None, start, discrete)

@@ -4,15 +4,16 @@
 
 is a cross-correlation over the taps q in the window about u(p), the position of output p on the input.
 
-``call`` has the public function and its checks. ``sampling`` reads filter and image on the grid, ``cache`` keeps the
-filter's values in inference as long as ``state`` says that nothing changed. A ``problem`` is one such sum;
-``implementations`` are the ways to compute it, ``registry`` their names, and ``choice`` picks one by their costs.
-``lines``, ``gather`` (with ``plans``) and ``convolutions`` are the engines that they go by.
+``call`` has the public function and its checks, and resolves the geometry, a ``problem``. ``sampling`` reads the filter
+at the offsets of a problem, ``tables`` holds these and other tensors that follow from it, ``cache`` keeps the filter's
+values in inference as long as ``state`` says that nothing changed. What is left is a sum of image, scalar functions and
+coefficients: an ``operator`` of torch. ``implementations`` are the ways to compute it, ``registry`` says what one is,
+and ``choice`` picks one by their costs. They go by engines: ``convolutions``, ``views`` of a padded image, ``patches``
+(with ``plans``) and ``lines``. The ``reference`` is the definition in a few lines.
 """
 
-from cclib.functional.call import cc_conv2d, check_input, convolve
+from cclib.functional.call import IMPLEMENTATIONS, cc_conv2d, check_input, convolve, place
 from cclib.functional.choice import explain
-from cclib.functional.implementations import IMPLEMENTATIONS
-from cclib.functional.sampling import PADDING_MODES
+from cclib.functional.tables import PADDING_MODES
 
-__all__ = ["IMPLEMENTATIONS", "PADDING_MODES", "cc_conv2d", "check_input", "convolve", "explain"]
+__all__ = ["IMPLEMENTATIONS", "PADDING_MODES", "cc_conv2d", "check_input", "convolve", "explain", "place"]

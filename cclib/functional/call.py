@@ -1,22 +1,36 @@
-"""The public function ``cc_conv2d``, its checks, and the call of the implementation."""
+"""The public function ``cc_conv2d``, its checks, where the geometry is resolved, and the call of the sum."""
 
 from __future__ import annotations
 
+from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from cclib.arguments import Scale, Size, Start, as_size
+from cclib.arguments import Array, Number, Scale, Size, Start, as_fraction, as_pair, as_size
 from cclib.filters.base import Filter
-from cclib.functional.choice import choose
-from cclib.functional.eager import outside_of_graphs
-from cclib.functional.implementations import IMPLEMENTATIONS
-from cclib.functional.problem import Problem
-from cclib.functional.sampling import PADDING_MODES, Axes, resize_axes, result_dtype
+from cclib.functional.cache import needs_gradient, remembered
+from cclib.functional.choice import check_memory
+from cclib.functional.composed import contract
+from cclib.functional.derivatives import transformed
+from cclib.functional.implementations import OPERATORS
+from cclib.functional.operator import continuous_convolution, implementation_of
+from cclib.functional.problem import Problem, problem_of, windows_of
+from cclib.functional.reference import reference
+from cclib.functional.sampling import extend, memory_format, result_dtype, sample
+from cclib.functional.state import state_of
+from cclib.functional.tables import PADDING_MODES, padded_axis
+from cclib.geometry import Axis, DiscreteAxis, Window, layer_axes
+from cclib.graphs import constant, fixed
 
-__all__ = ["cc_conv2d", "check_input", "convolve"]
+__all__ = ["IMPLEMENTATIONS", "Place", "cc_conv2d", "check_input", "convolve", "place"]
+
+IMPLEMENTATIONS = ("reference", *OPERATORS)
 
 
-@outside_of_graphs
 def cc_conv2d(
     x: Tensor,
     filter: Filter,
@@ -51,14 +65,15 @@ def cc_conv2d(
         stretch: anti-aliasing. On an axis with scale < 1 the support grows by 1 / scale and the filter is read at
             scale * offset; the taps of each output are divided by the sum of ``filter.mass`` over them (a classical
             filter's then sum to one).
-        implementation: "auto", "reference", "phases", "basis" or "pixels" (with groups, or not on the CPU, the same
-            as "basis"); ``explain`` says what "auto" picks.
+        implementation: "auto", "reference", "phases", "patches", "basis" or "pixels" (of these "patches" and "pixels"
+            have no groups); ``explain`` says what "auto" picks.
 
     Returns:
         (batch, out_channels, *size), without batch where x has none.
 
     Raises:
         ValueError, TypeError: an argument breaks its rule; the message names it, its value and the rule.
+        ValueError: the call would need very much more memory than input and output.
 
     Source: Shocher et al., From Discrete to Continuous Convolution Layers, arXiv 2006.11120.
 
@@ -69,45 +84,246 @@ def cc_conv2d(
         tensor([[[[0.6250, 2.3750]]]])
     """
     check_input(x, filter, bias, groups, padding_mode)
-    height, width = int(x.shape[-2]), int(x.shape[-1])
-    return convolve(
-        x,
-        filter,
-        bias,
-        resize_axes(height, width, scale, size, start),
-        groups,
-        padding_mode,
-        stretch,
-        implementation,
-    )
+    return convolve(x, filter, bias, place(x, filter, scale, size, start, groups, padding_mode, stretch), implementation)
 
 
-def convolve(
+class Place(NamedTuple):
+    """Where the outputs of a call fall, and what is left to sum when padding and what lies out of reach are dealt with.
+
+    Args:
+        key: of the problem that is left.
+        stretch, groups: of the call.
+        rows, columns: the tables by which the image is extended before, or "" where it is not.
+        extended: the size of the image then.
+        silent: how many outputs read nothing and are not computed, (left, right, above, below).
+        size: of the output that is computed; 0 where no output reads anything.
+    """
+
+    key: str
+    stretch: bool
+    groups: int
+    rows: str
+    columns: str
+    extended: tuple[int, int]
+    silent: tuple[int, int, int, int]
+    size: tuple[int, int]
+
+
+def place(
     x: Tensor,
     filter: Filter,
-    bias: Tensor | None,
-    axes: Axes,
+    scale: Scale | None,
+    size: Size | None,
+    start: Start | None,
     groups: int,
     padding_mode: str,
     stretch: bool,
-    implementation: str,
-) -> Tensor:
-    """``cc_conv2d`` where the positions of the outputs, ``axes``, are known; x has passed ``check_input``.
+    own_scale: Scale | None = None,
+    discrete: tuple[DiscreteAxis, DiscreteAxis] | None = None,
+) -> Place:
+    """Where the outputs fall for an image x; ``own_scale`` and ``discrete`` as in ``layer_axes``.
 
     Raises:
-        ValueError: there is no such implementation, or the image is too small for a reflection.
+        TypeError, ValueError: an argument breaks its rule; the message names it, its value and the rule.
     """
-    if x.ndim == 3:
-        return convolve(x.unsqueeze(0), filter, bias, axes, groups, padding_mode, stretch, implementation).squeeze(0)
-    problem = Problem.of(x, filter, axes, groups, padding_mode, stretch)
-    if implementation == "auto":
-        implementation = choose(problem).implementation
-    elif implementation not in tuple(IMPLEMENTATIONS):
+    if scale is None and size is None:
+        scale = own_scale
+    else:
+        discrete = None
+    scales, sizes, starts = as_pair(scale, "scale"), as_pair(size, "size"), as_pair(start, "start")
+    vertical, horizontal = discrete or (None, None)
+    return known_place(
+        fixed(x.shape[-2]),
+        fixed(x.shape[-1]),
+        number(scales[0], "scale"),
+        number(scales[1], "scale"),
+        integer(sizes[0]),
+        integer(sizes[1]),
+        number(starts[0], "start"),
+        number(starts[1], "start"),
+        vertical,
+        horizontal,
+        filter.support[0],
+        filter.support[1],
+        not filter.vanishes,
+        groups,
+        padding_mode,
+        stretch,
+    )
+
+
+def number(value: Number | None, name: str) -> Number | None:
+    """A number that can be looked up: out of its tensor, or as it is."""
+    return as_fraction(value, name) if hasattr(value, "shape") else fixed(value)
+
+
+def integer(value: int | Array | None) -> int | Array | None:
+    """An integer that can be looked up."""
+    return as_size(value, "size") if hasattr(value, "shape") else fixed(value)
+
+
+@constant
+def known_place(*geometry: object) -> Place:
+    """``new_place``, which keeps what it gave."""
+    try:
+        return new_place(*geometry)  # type: ignore[arg-type]
+    except TypeError:  # what cannot be looked up is no number; say so
+        return new_place.__wrapped__(*geometry)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=4096, typed=True)
+def new_place(
+    height: int,
+    width: int,
+    vertical_scale: Number | None,
+    horizontal_scale: Number | None,
+    vertical_size: int | None,
+    horizontal_size: int | None,
+    vertical_start: Number | None,
+    horizontal_start: Number | None,
+    vertical_axis: DiscreteAxis | None,
+    horizontal_axis: DiscreteAxis | None,
+    vertical_support: Fraction,
+    horizontal_support: Fraction,
+    closed: bool,
+    groups: int,
+    padding_mode: str,
+    stretch: bool,
+) -> Place:
+    """``place`` of plain numbers."""
+    discrete = None
+    if vertical_axis is not None and horizontal_axis is not None:
+        discrete = vertical_axis, horizontal_axis
+    scale = None if vertical_scale is None or horizontal_scale is None else (vertical_scale, horizontal_scale)
+    size = None if vertical_size is None or horizontal_size is None else (vertical_size, horizontal_size)
+    axes = layer_axes(height, width, scale, size, (vertical_start, horizontal_start), discrete)
+    windows = windows_of(axes, (vertical_support, horizontal_support), closed, stretch)
+    problem = Problem(axes, windows, groups, stretch)
+    reads = all(counts.offsets for counts in problem.counts)
+    rows = columns = ""
+    silent = [(0, 0), (0, 0)]
+    if padding_mode != "zeros" and reads:
+        low, high = zip(*(counts.reach for counts in problem.counts), strict=True)
+        if any((first, last) != (0, axis.n_in - 1) for first, last, axis in zip(low, high, axes, strict=True)):
+            rows, columns = (
+                padded_axis(axis.n_in, first, last, padding_mode)
+                for axis, first, last in zip(axes, low, high, strict=True)
+            )
+            axes = axes[0].seen_from(low[0], high[0]), axes[1].seen_from(low[1], high[1])
+    elif reads:
+        parts = [part_that_reads(axis, window) for axis, window in zip(axes, windows, strict=True)]
+        reads = all(parts)
+        if reads:
+            silent = [(part.start, axis.n_out - part.stop) for part, axis in zip(parts, axes, strict=True)]
+            axes = axes[0].part(parts[0]), axes[1].part(parts[1])
+    return Place(
+        Problem(axes, windows, groups, stretch).key,
+        stretch,
+        groups,
+        rows,
+        columns,
+        (axes[0].n_in, axes[1].n_in),
+        (*silent[1], *silent[0]),
+        (axes[0].n_out, axes[1].n_out) if reads else (0, 0),
+    )
+
+
+def part_that_reads(axis: Axis, window: Window) -> range:
+    """The outputs from the first to the last of those that read a pixel of the image."""
+    start, step, reach, unit = window.bounds(axis)
+    last = (axis.n_in - 1) * unit
+    # −reach ≤ start + output * step ≤ last + reach, as integers; what an open window does not reach is cut off below
+    first, stop = max(-((start + reach) // step), 0), min((last + reach - start) // step + 1, axis.n_out)
+    outputs = range(first, stop)
+
+    def reads(output: int) -> bool:
+        taps = window.taps(start + output * step, reach, unit)
+        return bool(range(max(taps.start, 0), min(taps.stop, axis.n_in)))
+
+    while outputs and not reads(outputs[0]):
+        outputs = outputs[1:]
+    while outputs and not reads(outputs[-1]):
+        outputs = outputs[:-1]
+    return outputs
+
+
+def convolve(x: Tensor, filter: Filter, bias: Tensor | None, where: Place, implementation: str) -> Tensor:
+    """``cc_conv2d`` where the positions of the outputs are known; x has passed ``check_input``.
+
+    Raises:
+        ValueError: there is no such implementation, it cannot serve, or it would need very much memory.
+    """
+    if implementation != "auto" and implementation not in IMPLEMENTATIONS:
         names = ", ".join(("auto", *IMPLEMENTATIONS))
         raise ValueError(f"implementation must be one of {names}, got {implementation!r}")
+    if x.ndim == 3:
+        return convolve(x.unsqueeze(0), filter, bias, where, implementation).squeeze(0)
     x = x.to(result_dtype(x))
     bias = None if bias is None else bias.to(x.dtype)
-    return IMPLEMENTATIONS[implementation].compute(x, bias, problem)
+    silent = any(where.silent) or not where.size[0]
+    y = summed(x, filter, None if silent else bias, where, implementation)
+    if silent:
+        y = F.pad(y, where.silent)
+        y = y if bias is None else y + bias.reshape(-1, 1, 1)
+    return y
+
+
+def summed(x: Tensor, filter: Filter, bias: Tensor | None, where: Place, implementation: str) -> Tensor:
+    """The outputs that read something."""
+    key = where.key
+    if where.rows:
+        x = extended(x, filter, where)
+    with torch.autocast(x.device.type, enabled=False):
+        if not where.size[0]:
+            return nothing(x, filter, problem_of(key))
+        if implementation == "reference":
+            return reference(x, filter, bias, key, where.groups, where.stretch)
+        coefficients = filter.coefficients()
+        if not torch.compiler.is_compiling():
+            chosen = implementation_of(x, coefficients, key, implementation)
+            if transformed(x):
+                functions = sample(filter.basis, filter, key, where.stretch, x)
+                return contract(x, functions, coefficients, bias, key, where.groups)
+            if not may_need_gradient(x, bias, filter) and is_plain(x):
+                problem = problem_of(key)
+
+                def prepared() -> list[Tensor]:
+                    functions = sample(filter.basis, filter, key, where.stretch, x)
+                    return list(chosen.prepare(functions, coefficients, problem, x.dtype))
+
+                kept = remembered(filter, (id(chosen), key, x.dtype, x.device), prepared)
+                return chosen.forward(x, kept, bias, problem).contiguous(memory_format=memory_format(x))
+        functions = sample(filter.basis, filter, key, where.stretch, x)
+        return continuous_convolution(x, functions, coefficients, bias, key, implementation)
+
+
+def extended(x: Tensor, filter: Filter, where: Place) -> Tensor:
+    """The image with what lies outside of it, as far as it is read."""
+    if not torch.compiler.is_compiling():
+        numbers = x.shape[0] * x.shape[1] * where.extended[0] * where.extended[1]
+        output = x.shape[0] * filter.coefficients().shape[1] * where.size[0] * where.size[1]
+        check_memory(numbers, x.numel() + output)
+    return extend(x, where.rows, where.columns)
+
+
+def nothing(x: Tensor, filter: Filter, problem: Problem) -> Tensor:
+    """Zeros, with gradients that are zero."""
+    coefficients = filter.coefficients()
+    zero = x[..., :0].sum() + coefficients[..., :0].sum()
+    return zero.expand(x.shape[0], coefficients.shape[1], *problem.size)
+
+
+def is_plain(x: Tensor) -> bool:
+    """Whether x is a tensor with numbers, that nobody watches."""
+    return type(x) in (Tensor, torch.nn.Parameter) and not torch._C._len_torch_dispatch_stack()
+
+
+def may_need_gradient(x: Tensor, bias: Tensor | None, filter: Filter) -> bool:
+    """Whether a gradient can be asked for, of what is seen or of what the filter may have hidden."""
+    if not torch.is_grad_enabled():
+        return False
+    state = state_of(filter)
+    return state is None or needs_gradient((x, bias, filter.coefficients(), *state.tensors))
 
 
 def check_input(x: Tensor, filter: Filter, bias: Tensor | None, groups: int, padding_mode: str) -> None:
@@ -116,10 +332,6 @@ def check_input(x: Tensor, filter: Filter, bias: Tensor | None, groups: int, pad
     Raises:
         TypeError, ValueError: an argument breaks its rule; the message names it, its value and the rule.
     """
-    if torch.compiler.is_compiling():  # and yet here: not torch.compile, which calls this outside of its graphs
-        raise RuntimeError(
-            "a continuous convolution cannot be exported; export the result of cclib.freeze(network, *inputs)"
-        )
     if not isinstance(x, Tensor):
         raise TypeError(f"x must be a Tensor, got {type(x).__name__}")
     if x.ndim not in (3, 4):

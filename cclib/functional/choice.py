@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cclib.arguments import Scale, Size, Start
 from cclib.filters.base import Filter
-from cclib.functional.implementations import IMPLEMENTATIONS
-from cclib.functional.problem import Problem
-from cclib.functional.sampling import resize_axes
+from cclib.functional.implementations import OPERATORS
+from cclib.functional.problem import Problem, Work, problem_of, windows_of
+from cclib.functional.registry import speeds
+from cclib.geometry import resize_axes
 
-__all__ = ["MEMORY_LIMIT", "Candidate", "Explanation", "choose", "explain"]
+__all__ = ["MEMORY_LIMIT", "Candidate", "Explanation", "check_memory", "choose", "explain", "pick"]
 
 MEMORY_LIMIT = 256 * 2**20  # bytes that the pick may need beside input and output, if any candidate needs fewer
+
+# A call that would hold more numbers than this, and more than so many times those of input and output, is refused.
+MOST_NUMBERS, MOST_TIMES = 2**26, 64
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,6 @@ def explain(
     start: Start | None = None,
     stretch: bool = False,
     element_size: int = 4,
-    device: str = "cpu",
 ) -> Explanation:
     """Which implementation ``auto`` picks for an input of shape ``x_shape``, and what the others would cost.
 
@@ -87,7 +91,6 @@ def explain(
         filter: the continuous filter; the groups follow from its channels and those of ``x_shape``.
         scale, size, start, stretch: as in ``cc_conv2d``.
         element_size: bytes of one number; 4 is float32.
-        device: the type of the device. Without groups the CPU has its own ways, whose temporary tensors are smaller.
 
     Raises:
         TypeError, ValueError: an argument breaks its rule; the message names it, its value and the rule.
@@ -95,32 +98,29 @@ def explain(
     if len(x_shape) != 4:
         raise ValueError(f"x_shape must be (batch, channels, height, width), got {tuple(x_shape)}")
     batch, channels, height, width = x_shape
-    in_per_group = filter.coefficients().shape[2]
+    features, out_channels, in_per_group = filter.coefficients().shape
     if channels % in_per_group:
         raise ValueError(
             f"x_shape must have a multiple of the filter's {in_per_group} channels per group, got {channels}"
         )
     axes = resize_axes(height, width, scale, size, start)
-    shape = batch, channels, height, width
-    return choose(Problem(filter, axes, channels // in_per_group, "zeros", stretch, shape, element_size, device))
+    windows = windows_of(axes, filter.support, not filter.vanishes, stretch)
+    problem = Problem(axes, windows, channels // in_per_group, stretch)
+    matrices = features, out_channels, in_per_group
+    return choose(Work(problem, (batch, channels, height, width), matrices, element_size))
 
 
-def choose(problem: Problem) -> Explanation:
-    """The candidates in the order of ``auto``: those within the memory limit by time, then the others by memory.
-
-    The reference comes last of those.
-    """
-    candidates = costs(problem)
+def choose(work: Work) -> Explanation:
+    """The candidates in the order of ``auto``: those within the memory limit by time, then the others by memory."""
+    candidates = costs(work)
     fits = sorted((c for c in candidates if c.bytes <= MEMORY_LIMIT), key=lambda c: c.seconds)
-    large = sorted(
-        (c for c in candidates if c.bytes > MEMORY_LIMIT), key=lambda c: (c.implementation == "reference", c.bytes)
-    )
+    large = sorted((c for c in candidates if c.bytes > MEMORY_LIMIT), key=lambda c: c.bytes)
     return Explanation((*fits, *large))
 
 
-def costs(problem: Problem) -> list[Candidate]:
-    """What each implementation costs, but those that would do the same as another."""
-    size = problem.element_size
+def costs(work: Work) -> list[Candidate]:
+    """What each implementation costs that can serve."""
+    size = work.element_size
     return [
         Candidate(
             name,
@@ -129,8 +129,39 @@ def costs(problem: Problem) -> list[Candidate]:
             size * cost.temporary,
             cost.calls,
             cost.pieces,
-            implementation.speed.seconds(cost, size),
+            speeds()[name].seconds(cost, size),
         )
-        for name, implementation in IMPLEMENTATIONS.items()
-        if (cost := implementation.cost(problem)) is not None
+        for name, implementation in OPERATORS.items()
+        if (cost := implementation.cost(work)) is not None
     ]
+
+
+@lru_cache(maxsize=4096)
+def pick(
+    implementation: str, key: str, shape: tuple[int, int, int, int], matrices: tuple[int, int, int], element_size: int
+) -> str:
+    """The implementation by its name, which may be "auto", for the problem ``key``.
+
+    Raises:
+        ValueError: it cannot serve, or would need very much more memory than input and output.
+    """
+    work = Work(problem_of(key), shape, matrices, element_size)
+    candidates = {candidate.implementation: candidate for candidate in choose(work).candidates}
+    name = next(iter(candidates)) if implementation == "auto" else implementation
+    if name not in candidates:
+        raise ValueError(f"implementation {name!r} has no groups, got groups={work.problem.groups}")
+    check_memory(candidates[name].bytes // element_size, work.images)
+    return name
+
+
+def check_memory(numbers: int, images: int) -> None:
+    """Refuse a call that would hold so many numbers, for ``images`` numbers of input and output.
+
+    Raises:
+        ValueError: they are too many; the message says how many.
+    """
+    if numbers > max(MOST_NUMBERS, MOST_TIMES * images):
+        raise ValueError(
+            f"this call would hold {numbers:.1e} numbers for {images:.1e} of input and output; a scale nearer to 1, "
+            "fewer phases (a ratio of small integers) or a smaller support needs fewer"
+        )

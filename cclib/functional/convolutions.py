@@ -1,144 +1,145 @@
-"""A grid as convolutions of torch: one, a transposed one, or one for each pair of phases."""
+"""A grid as one convolution of torch, or a transposed one, forward and backward. No function here records gradients."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cclib.functional.cache import needs_gradient
-from cclib.functional.derivatives import transformed
-from cclib.functional.sampling import Grid, extend, memory_format
-from cclib.geometry import Phase, Taps, input_runs
+from cclib.geometry import Grid, Taps, input_runs
 
-__all__ = [
-    "Transposed",
-    "as_kernel",
-    "as_transposed_kernel",
-    "convolution",
-    "convolutions",
-    "is_convolution",
-    "transposed_axes",
-    "transposed_convolution",
-]
-
-
-def as_kernel(weights: Tensor) -> Tensor:
-    """(offsets, offsets, out, in / groups) -> (out, in / groups, offsets, offsets)."""
-    return weights.permute(2, 3, 0, 1)
-
-
-def is_convolution(grid: Grid) -> bool:
-    """Whether all outputs have the same offsets."""
-    return all(len(taps.phases) == 1 and taps.most for taps in grid)
-
-
-def convolution(x: Tensor, weights: Tensor, bias: Tensor | None, grid: Grid, groups: int, padding_mode: str) -> Tensor:
-    """One phase: a strided convolution. ``weights`` (out, in / groups, offsets, offsets)."""
-    padding = [-taps.reach[0] for taps in grid]
-    symmetric = all(
-        pad >= 0 and (taps.axis.n_in + 2 * pad - taps.most) // taps.advance + 1 == taps.axis.n_out
-        for taps, pad in zip(grid, padding, strict=True)
-    )
-    if padding_mode != "zeros" or not symmetric:
-        x, padding = extend(x, grid, padding_mode), [0, 0]
-    stride = grid[0].advance, grid[1].advance
-    return F.conv2d(x, weights, bias, stride, tuple(padding), groups=groups)
+__all__ = ["Convolution", "convolution_of"]
 
 
 @dataclass(frozen=True)
-class Transposed:
-    """One axis of a transposed convolution: every input adds ``slots`` to the outputs from ``-padding`` on."""
+class Convolution:
+    """One call of torch's convolution, of an image with some zeros put around it or pixels cut off.
 
-    slots: tuple[int, ...]
-    stride: int
-    padding: int
-    output_padding: int
+    Args:
+        transposed: whether it is a transposed convolution.
+        stride, padding, output_padding: as in ``Conv2d`` and ``ConvTranspose2d``.
+        around: what is put around the image before, as ``F.pad`` takes it; negative numbers cut off.
+        slots: of each axis the offsets of its kernel.
+    """
+
+    transposed: bool
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    output_padding: tuple[int, int]
+    around: tuple[int, int, int, int]
+    slots: tuple[tuple[int, ...], tuple[int, ...]]
+
+    def kernel(self, weights: Tensor, groups: int) -> Tensor:
+        """(offsets, offsets, out, in / groups) -> as the convolution takes it."""
+        if not self.transposed:
+            return weights.permute(2, 3, 0, 1).contiguous()
+        rows, columns = (torch.tensor(slots, device=weights.device) for slots in self.slots)
+        chosen = weights.index_select(0, rows).index_select(1, columns).unflatten(2, (groups, -1))
+        return chosen.permute(2, 4, 3, 0, 1).flatten(0, 1).contiguous()
+
+    def weights(self, kernel: Tensor, groups: int, like: Tensor) -> Tensor:
+        """The adjoint of ``kernel``, for weights ``like`` these."""
+        if not self.transposed:
+            return kernel.permute(2, 3, 0, 1)
+        weights = torch.zeros_like(like)
+        by_group = kernel.unflatten(0, (groups, -1)).permute(3, 4, 0, 2, 1).flatten(2, 3)
+        rows, columns = (torch.tensor(slots, device=kernel.device) for slots in self.slots)
+        weights[rows[:, None], columns] = by_group
+        return weights
+
+    def forward(self, x: Tensor, kernel: Tensor, bias: Tensor | None, groups: int) -> Tensor:
+        """(batch, in, height, width) -> (batch, out, height, width)."""
+        return torch.convolution(
+            self.fitted(x),
+            kernel,
+            bias,
+            self.stride,
+            self.padding,
+            (1, 1),
+            self.transposed,
+            self.output_padding,
+            groups,
+        )
+
+    def backward(
+        self, gradient: Tensor, x: Tensor, kernel: Tensor, groups: int, wanted: Sequence[bool]
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """The gradients of the image and of the kernel, those that are wanted."""
+        if self.transposed and gradient.device.type == "cpu":  # faster with the channels last
+            gradient = gradient.contiguous(memory_format=torch.channels_last)
+        dx, dkernel, _ = torch.ops.aten.convolution_backward(
+            gradient,
+            self.fitted(x),
+            kernel,
+            None,
+            self.stride,
+            self.padding,
+            (1, 1),
+            self.transposed,
+            self.output_padding,
+            groups,
+            (*wanted, False),
+        )
+        if wanted[0] and any(self.around):
+            dx = F.pad(dx, [-pixels for pixels in self.around])
+        return dx, dkernel
+
+    def fitted(self, x: Tensor) -> Tensor:
+        return F.pad(x, self.around) if any(self.around) else x
 
 
-def transposed_axis(taps: Taps, low: int, size: int) -> Transposed | None:
-    """The axis as a transposed convolution, if every input has the same weights for the outputs that read it."""
+def convolution_of(grid: Grid) -> Convolution | None:
+    """The convolution, or else the transposed one, that a grid is, if it is one."""
+    return plain(grid) or transposed(grid)
+
+
+def plain(grid: Grid) -> Convolution | None:
+    """All outputs have the same offsets."""
+    if any(len(taps.phases) > 1 or not taps.most for taps in grid):
+        return None
+    vertical, horizontal = grid
+    padding = tuple(-taps.reach[0] for taps in grid)
+    fits = all(
+        pad >= 0 and (taps.axis.n_in + 2 * pad - taps.most) // taps.advance + 1 == taps.axis.n_out
+        for taps, pad in zip(grid, padding, strict=True)
+    )
+    around = (*outside(horizontal), *outside(vertical))
+    return Convolution(
+        False,
+        (vertical.advance, horizontal.advance),
+        (padding[0], padding[1]) if fits else (0, 0),
+        (0, 0),
+        (0, 0, 0, 0) if fits else around,
+        (tuple(vertical.slots[0]), tuple(horizontal.slots[0])),
+    )
+
+
+def outside(taps: Taps) -> tuple[int, int]:
+    """How many pixels before and after the image are read."""
+    return -taps.reach[0], taps.reach[1] - taps.axis.n_in + 1
+
+
+def transposed(grid: Grid) -> Convolution | None:
+    """Every input has the same weights for the outputs that read it."""
+    axes = [transposed_axis(taps) for taps in grid]
+    vertical, horizontal = axes
+    if vertical is None or horizontal is None:
+        return None
+    stride, padding, output_padding, slots = zip(vertical, horizontal, strict=True)
+    return Convolution(True, stride, padding, output_padding, (0, 0, 0, 0), slots)
+
+
+def transposed_axis(taps: Taps) -> tuple[int, int, int, tuple[int, ...]] | None:
+    """(stride, padding, output padding, offsets) of one axis, if it is one of a transposed convolution."""
     if taps.advance != 1 or not taps.most:
         return None
-    runs = input_runs(taps, low, size)
+    size = taps.axis.n_in
+    runs = input_runs(taps, 0, size)
     run, stride = runs.runs[0], runs.advance
     left = taps.axis.n_out - ((size - 1) * stride + len(run.slots) + 2 * run.first)
     if len(runs.runs) > 1 or not run.slots or run.first > 0 or not 0 <= left < stride:
         return None
-    return Transposed(run.slots, stride, -run.first, left)
-
-
-def transposed_axes(grid: Grid, padding_mode: str) -> tuple[Transposed, Transposed] | None:
-    """Both axes as a transposed convolution, if they are one."""
-    axes = []
-    for taps in grid:
-        low, high = (0, taps.axis.n_in - 1) if padding_mode == "zeros" else taps.reach
-        axis = transposed_axis(taps, low, high - low + 1)
-        if axis is None:
-            return None
-        axes.append(axis)
-    return axes[0], axes[1]
-
-
-def as_transposed_kernel(weights: Tensor, axes: tuple[Transposed, Transposed], groups: int) -> Tensor:
-    """(offsets, offsets, out, in / groups) -> (in, out / groups, rows, columns)."""
-    rows, columns = (torch.tensor(axis.slots, device=weights.device) for axis in axes)
-    chosen: Tensor = weights.index_select(0, rows).index_select(1, columns).unflatten(2, (groups, -1))
-    return chosen.permute(2, 4, 3, 0, 1).flatten(0, 1)
-
-
-def transposed_convolution(
-    x: Tensor, weights: Tensor, bias: Tensor | None, axes: tuple[Transposed, Transposed], groups: int
-) -> Tensor:
-    """Advance one: every input adds the same weights to the outputs."""
-    stride, padding, output_padding = zip(*((a.stride, a.padding, a.output_padding) for a in axes), strict=True)
-    if transformed():
-        return F.conv_transpose2d(x, weights, bias, stride, padding, output_padding, groups)
-    stored = memory_format(x)
-    if x.device.type == "cpu" and needs_gradient((x, weights)):  # its gradients are faster with the channels last
-        x = x.contiguous(memory_format=torch.channels_last)
-    y = F.conv_transpose2d(x, weights, bias, stride, padding, output_padding, groups)
-    return y.contiguous(memory_format=stored)
-
-
-def convolutions(x: Tensor, weights: Tensor, bias: Tensor | None, grid: Grid, groups: int) -> Tensor:
-    """One strided convolution for every pair of phases, then their outputs interleaved; x is extended."""
-    vertical, horizontal = grid
-    height, width = vertical.phases[0].count, horizontal.phases[0].count  # later phases may have one less
-    outputs = []
-    for row, row_slots in zip(vertical.phases, vertical.slots, strict=True):
-        for column, column_slots in zip(horizontal.phases, horizontal.slots, strict=True):
-            kernel = narrow(weights, row_slots, column_slots)
-            if kernel.numel() == 0:  # a filter narrower than a pixel falls between the taps
-                zero = x[..., :0].sum() + kernel.sum()  # that has gradients, of zero
-                y = zero.expand(x.shape[0], weights.shape[0], height, width)
-                outputs.append(y if bias is None else y + bias.reshape(-1, 1, 1))
-                continue
-            part = narrow(x, rows_read(vertical, row), rows_read(horizontal, column))
-            y = F.conv2d(part, kernel, bias, (vertical.advance, horizontal.advance), groups=groups)
-            if (row.count, column.count) != (height, width):
-                y = F.pad(y, (0, width - column.count, 0, height - row.count))
-            outputs.append(y)
-    return interleave(outputs, grid)
-
-
-def interleave(outputs: list[Tensor], grid: Grid) -> Tensor:
-    """One image from those of the pairs of phases, each (batch, out, height, width)."""
-    if len(outputs) == 1:
-        return outputs[0]
-    vertical, horizontal = grid
-    # (batch, out, height, vertical phase, width, horizontal phase): the phases of an axis alternate
-    y: Tensor = torch.stack(outputs, 2).unflatten(2, (len(vertical.phases), -1)).permute(0, 1, 4, 2, 5, 3)
-    return y.flatten(4, 5).flatten(2, 3)[:, :, : vertical.axis.n_out, : horizontal.axis.n_out]
-
-
-def rows_read(taps: Taps, phase: Phase) -> range:
-    """The rows of the extended image that the outputs of a phase read."""
-    first = phase.first - taps.reach[0]
-    return range(first, first + (phase.count - 1) * taps.advance + len(phase.offsets))
-
-
-def narrow(x: Tensor, rows: range, columns: range) -> Tensor:
-    return x[..., rows.start : rows.stop, columns.start : columns.stop]
+    return stride, -run.first, left, run.slots

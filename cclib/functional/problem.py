@@ -1,70 +1,99 @@
-"""One continuous convolution to compute: everything but the numbers of image and bias, and what follows from it."""
+"""One continuous convolution to compute, but for the numbers of image, filter and bias; and what follows for costs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from fractions import Fraction
+from functools import cached_property, lru_cache
 from math import prod
 
-from torch import Tensor
+from cclib.geometry import Axes, Axis, Counts, Grid, Window, counts_of, taps_of
 
-from cclib.filters.base import Filter
-from cclib.functional.sampling import Axes, Grid, grid_of
-
-__all__ = ["Problem"]
+__all__ = ["Problem", "Work", "problem_of", "windows_of"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Problem:
-    """A continuous convolution of an image x.
+    """The geometry of a continuous convolution of an image with zeros about it.
 
     Args:
-        filter: the continuous filter.
         axes: where the outputs fall, (vertical, horizontal).
-        groups, padding_mode, stretch: as in ``cc_conv2d``.
-        shape: of x, (batch, in_channels, height, width).
-        element_size: bytes of one number of x.
-        device: the type of the device of x.
+        windows: which inputs they read, (vertical, horizontal).
+        groups: as in ``cc_conv2d``.
+        stretch: whether the taps are normalised.
     """
 
-    filter: Filter
     axes: Axes
+    windows: tuple[Window, Window]
     groups: int
-    padding_mode: str
     stretch: bool
-    shape: tuple[int, int, int, int]
-    element_size: int
-    device: str
 
-    @classmethod
-    def of(cls, x: Tensor, filter: Filter, axes: Axes, groups: int, padding_mode: str, stretch: bool) -> Problem:
-        """The problem for a given x (batch, in_channels, height, width)."""
-        batch, channels, height, width = x.shape
-        shape = batch, channels, height, width
-        return cls(filter, axes, groups, padding_mode, stretch, shape, x.element_size(), x.device.type)
+    @cached_property
+    def key(self) -> str:
+        """All of it in one line, which ``problem_of`` reads: what a compiled or exported graph holds."""
+        numbers = [
+            f"{axis.n_in} {axis.n_out} {axis.start} {axis.step} {window.support} {window.closed:d} {window.shrink}"
+            for axis, window in zip(self.axes, self.windows, strict=True)
+        ]
+        return f"{' '.join(numbers)} {self.groups} {self.stretch:d}"
 
     @cached_property
     def grid(self) -> Grid:
-        """The taps of both axes."""
-        return grid_of(self.axes, self.filter, self.stretch)
+        """The taps of both axes, phase by phase."""
+        return self.grid_of(by_phase=True)
+
+    def grid_of(self, by_phase: bool) -> Grid:
+        """The taps of both axes; with ``by_phase=False`` each output is a phase of its own."""
+        vertical, horizontal = (
+            taps_of(axis, window, by_phase) for axis, window in zip(self.axes, self.windows, strict=True)
+        )
+        return vertical, horizontal
+
+    @cached_property
+    def counts(self) -> tuple[Counts, Counts]:
+        """How much ``grid`` lists, without listing it."""
+        vertical, horizontal = (
+            counts_of(axis, window) for axis, window in zip(self.axes, self.windows, strict=True)
+        )
+        return vertical, horizontal
 
     @property
-    def by_hand(self) -> bool:
-        """Whether the sums for the CPU serve, with gradients written by hand: they know no groups."""
-        return self.groups == 1 and self.device == "cpu"
+    def size(self) -> tuple[int, int]:
+        """Of the output."""
+        return self.axes[0].n_out, self.axes[1].n_out
 
-    # What follows is counted for the costs, in multiply-adds or in numbers of a tensor.
+
+@lru_cache(maxsize=4096)
+def problem_of(key: str) -> Problem:
+    """The problem with this ``key``."""
+    numbers = key.split()
+    axes, windows = [], []
+    for n_in, n_out, start, step, support, closed, shrink in (numbers[:7], numbers[7:14]):
+        axes.append(Axis(int(n_in), int(n_out), Fraction(start), Fraction(step)))
+        windows.append(Window(Fraction(support), closed == "1", Fraction(shrink)))
+    return Problem((axes[0], axes[1]), (windows[0], windows[1]), int(numbers[14]), numbers[15] == "1")
+
+
+@dataclass(frozen=True)
+class Work:
+    """A problem with the sizes of its tensors: what costs are counted of, in multiply-adds or in numbers of a tensor.
+
+    Args:
+        problem: the geometry.
+        shape: of the image, (batch, in_channels, height, width).
+        matrices: (features, out_channels, in_channels / groups) of the filter's coefficients.
+        element_size: bytes of one number of the image.
+    """
+
+    problem: Problem
+    shape: tuple[int, int, int, int]
+    matrices: tuple[int, int, int]
+    element_size: int
 
     @cached_property
-    def matrices(self) -> tuple[int, int, int]:
-        """(features, out_channels, in_channels / groups) of the filter's coefficients."""
-        features, out_channels, in_per_group = self.filter.coefficients().shape
-        return features, out_channels, in_per_group
-
-    @cached_property
-    def basis_multiply_adds(self) -> int:
-        """Of the filter's basis at one offset: taken as one for each parameter besides the coefficients."""
-        return max(0, sum(parameter.numel() for parameter in self.filter.parameters()) - prod(self.matrices))
+    def matrix(self) -> int:
+        """Numbers of one weight matrix."""
+        return prod(self.matrices[1:])
 
     @cached_property
     def weight_multiply_adds(self) -> int:
@@ -74,23 +103,27 @@ class Problem:
     @cached_property
     def pixels(self) -> int:
         """Of one output image."""
-        return prod(axis.n_out for axis in self.axes)
+        return prod(self.problem.size)
+
+    @cached_property
+    def phases(self) -> int:
+        """Pairs of phases."""
+        return prod(counts.phases for counts in self.problem.counts)
 
     @cached_property
     def taps(self) -> int:
         """The most of any output pixel."""
-        return prod(taps.most for taps in self.grid)
+        return prod(counts.most for counts in self.problem.counts)
 
     @cached_property
     def offsets(self) -> int:
         """At which the filter is sampled if that is done once per phase."""
-        return prod(len(taps.offsets) for taps in self.grid)
+        return prod(counts.offsets for counts in self.problem.counts)
 
     @cached_property
-    def weights(self) -> int:
-        """Of the filter at all offsets."""
-        _, out_channels, in_per_group = self.matrices
-        return self.offsets * out_channels * in_per_group
+    def listed(self) -> int:
+        """Of the geometry, as Python keeps it for every tap of every phase of both axes, in numbers of a tensor."""
+        return 32 * sum(counts.offsets + counts.phases for counts in self.problem.counts)
 
     @cached_property
     def output(self) -> int:
@@ -100,22 +133,28 @@ class Problem:
     @cached_property
     def images(self) -> int:
         """Of input and output."""
-        batch, channels, height, width = self.shape
-        return batch * channels * height * width + self.output
+        return prod(self.shape) + self.output
 
     @cached_property
     def extended(self) -> int:
         """Of the input, cropped or padded to what the taps read."""
-        batch, channels, _, _ = self.shape
-        return batch * channels * prod(taps.reach[1] - taps.reach[0] + 1 for taps in self.grid)
+        return self.shape[0] * self.shape[1] * prod(counts.read for counts in self.problem.counts)
 
     @cached_property
     def patches(self) -> int:
         """Of the inputs that all outputs read, one after the other."""
-        batch, channels, _, _ = self.shape
-        return batch * channels * self.pixels * self.taps
+        return self.shape[0] * self.shape[1] * self.pixels * self.taps
 
     @cached_property
     def convolution(self) -> int:
         """Multiply-adds of taps times weights."""
         return self.output * self.taps * self.matrices[2]
+
+
+def windows_of(axes: Axes, support: tuple[Fraction, Fraction], closed: bool, stretch: bool) -> tuple[Window, Window]:
+    """What the outputs read with a filter of this support, ``closed`` where it does not vanish at the edge."""
+    vertical, horizontal = (
+        Window(side, closed, min(axis.scale, Fraction(1)) if stretch else Fraction(1))
+        for axis, side in zip(axes, support, strict=True)
+    )
+    return vertical, horizontal

@@ -1,17 +1,21 @@
-"""The names of the implementations, and what each says of itself: how to compute, and at what cost."""
+"""What an implementation says of itself: how to compute, and at what cost; and how fast each is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
 
+import torch
 from torch import Tensor
 
-from cclib.functional.problem import Problem
+from cclib.functional.problem import Problem, Work
 
-__all__ = ["IMPLEMENTATIONS", "Cost", "Implementation", "Speed", "implementation"]
+__all__ = ["Cost", "Gradients", "Implementation", "Speed", "speeds"]
 
-Compute = Callable[[Tensor, Tensor | None, Problem], Tensor]
+Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -34,51 +38,48 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Speed:
-    """What turns a cost into the time of forward and backward.
+class Implementation:
+    """One way to compute. All give the same numbers.
 
-    Multiply-adds and bytes in a second, and the seconds of a call and of a piece, on one core of a server's processor
-    (AMD EPYC) in float32: for each implementation a non-negative least-squares fit, of the relative error, to the
-    times of 48 layers, among them those of the benchmark's table; the price of a piece is then raised until the picks
-    on these layers are right.
+    ``functions`` (vertical offsets, horizontal offsets, features) are the filter's scalar functions at the offsets of
+    the problem, in float32 or float64, and ``coefficients`` (features, out, in / groups) are its matrices.
+
+    Args:
+        prepare: (functions, coefficients, problem, type of the image) -> what of the filter ``forward`` takes. In
+            inference it is kept.
+        forward: (x, prepared, bias, problem) -> (batch, out, height, width) in the memory format of x.
+        backward: (gradient of the output, x, functions, coefficients, problem, which are wanted) -> the gradients of
+            x, functions and coefficients, None where not wanted.
+        cost: what ``forward`` needs, or None where it cannot serve.
     """
 
-    multiply_adds: float
-    bytes: float
-    call: float
-    piece: float = 0.0
-
-    def seconds(self, cost: Cost, element_size: int) -> float:
-        """The time at ``element_size`` bytes a number."""
-        arithmetic = cost.multiply_adds / self.multiply_adds
-        moving = element_size * cost.moved / self.bytes
-        return arithmetic + moving + cost.calls * self.call + cost.pieces * self.piece
+    prepare: Callable[[Tensor, Tensor, Problem, torch.dtype], Iterable[Tensor]]
+    forward: Callable[[Tensor, Iterable[Tensor], Tensor | None, Problem], Tensor]
+    backward: Callable[[Tensor, Tensor, Tensor, Tensor, Problem, Sequence[bool]], Gradients]
+    cost: Callable[[Work], Cost | None]
 
 
 @dataclass(frozen=True)
-class Implementation:
-    """One way to compute.
+class Speed:
+    """What turns a cost into the time of forward and backward: the seconds of each of its parts, on one core in float32.
 
-    Args:
-        compute: (x, bias, problem) -> (batch, out_channels, height, width), of the type of x. All give the same
-            numbers.
-        cost: what ``compute`` needs, or None where another implementation does the same.
-        speed: how fast it is.
+    ``moved`` is of a byte. ``python -m companion.benchmark --refit`` fits them to times and writes ``speeds.json``.
     """
 
-    compute: Compute
-    cost: Callable[[Problem], Cost | None]
-    speed: Speed
+    multiply_adds: float
+    moved: float
+    calls: float
+    pieces: float
+
+    def seconds(self, cost: Cost, element_size: int) -> float:
+        """The time at ``element_size`` bytes a number."""
+        moving = element_size * cost.moved * self.moved
+        return cost.multiply_adds * self.multiply_adds + moving + cost.calls * self.calls + cost.pieces * self.pieces
 
 
-IMPLEMENTATIONS: dict[str, Implementation] = {}
-
-
-def implementation(name: str, cost: Callable[[Problem], Cost | None], speed: Speed) -> Callable[[Compute], Compute]:
-    """Enter the decorated function in ``IMPLEMENTATIONS``; see ``Implementation``."""
-
-    def enter(compute: Compute) -> Compute:
-        IMPLEMENTATIONS[name] = Implementation(compute, cost, speed)
-        return compute
-
-    return enter
+@lru_cache(maxsize=1)
+def speeds() -> dict[str, Speed]:
+    """By the name of the implementation, as ``speeds.json`` has them: the same on every machine, since another pick
+    gives other bits."""
+    stored = json.loads(files("cclib.functional").joinpath("speeds.json").read_text())
+    return {name: Speed(**numbers) for name, numbers in stored.items()}

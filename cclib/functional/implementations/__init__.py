@@ -1,11 +1,11 @@
-"""The ways to sum taps times weights: a module each, found here and entered in ``IMPLEMENTATIONS`` by its decorator."""
+"""The ways to sum taps times weights, a module each."""
 
-from importlib import import_module
-from pkgutil import iter_modules
+from cclib.functional.implementations.basis import BASIS
+from cclib.functional.implementations.patches import PATCHES
+from cclib.functional.implementations.phases import PHASES
+from cclib.functional.implementations.pixels import PIXELS
+from cclib.functional.registry import Implementation
 
-from cclib.functional.registry import IMPLEMENTATIONS
+__all__ = ["OPERATORS"]
 
-__all__ = ["IMPLEMENTATIONS"]
-
-for module in iter_modules(__path__):
-    import_module(f"{__name__}.{module.name}")
+OPERATORS: dict[str, Implementation] = {"phases": PHASES, "patches": PATCHES, "basis": BASIS, "pixels": PIXELS}

@@ -5,61 +5,62 @@ No weight matrix is ever made, which pays where phases are as many as pixels and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
-from cclib.functional.lines import Lines, Way, line_by_line, lines_of, listed
-from cclib.functional.problem import Problem
-from cclib.functional.registry import Cost, Speed, implementation
-from cclib.functional.sampling import Grid, memory_format
+from cclib.functional.lines import Lines, beyond, lines_of, listed
+from cclib.functional.problem import Problem, Work
+from cclib.functional.products import linear
+from cclib.functional.registry import Cost, Gradients, Implementation
+from cclib.functional.sampling import memory_format
 
-__all__ = ["basis"]
+__all__ = ["BASIS"]
 
 SHARE = 0.15  # of both images, for the patches of the lines that are worked on
 
 
-def output(x: Tensor, functions: Tensor, coefficients: Tensor, grid: Grid, padding_mode: str) -> Tensor:
-    out_channels = coefficients.shape[1]
-    matrix = coefficients.transpose(0, 1).flatten(1)  # (out, features * in)
-    shape = len(x), out_channels, grid[0].axis.n_out, grid[1].axis.n_out
-    y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=memory_format(x))
+def prepare(functions: Tensor, coefficients: Tensor, problem: Problem, dtype: torch.dtype) -> list[Tensor]:
+    """The functions (offsets, features), and the coefficients (groups, out / groups, features * in / groups)."""
+    return [beyond(functions.to(dtype)), matrices_of(coefficients.to(dtype), problem.groups)]
+
+
+def forward(x: Tensor, prepared: Iterable[Tensor], bias: Tensor | None, problem: Problem) -> Tensor:
+    """A few lines at a time."""
+    table, matrices = prepared
+    features, out_channels = table.shape[1], matrices.shape[0] * matrices.shape[1]
+    y = x.new_empty((len(x), out_channels, *problem.size)).contiguous(memory_format=memory_format(x))
     image = pixels_first(x)
-    table = functions.flatten(0, 1)
-    for lines in lines_of(grid, padding_mode, taps_at_a_time(x, y, len(coefficients))):
-        patches, values = read(image, table, lines, grid)
+    for lines in lines_of(problem, x, taps_at_a_time(x, y, features)):
+        patches, values = read(image, table, lines, problem)
         contracted = contract_taps(patches, values, len(x))
-        part = torch.mm(contracted, matrix.t()).view(-1, y.shape[3], len(x), out_channels)
+        part = channels(contracted, matrices).view(-1, y.shape[3], len(x), out_channels)
         y[:, :, lines.rows] = part.permute(2, 3, 0, 1)
         del patches, values, contracted, part  # before the next are made
-    return y
+    return y if bias is None else y.add_(bias.reshape(-1, 1, 1))
 
 
-def gradients(
-    gradient: Tensor,
-    x: Tensor,
-    functions: Tensor,
-    coefficients: Tensor,
-    grid: Grid,
-    padding_mode: str,
-    wanted: Sequence[bool],
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """The gradients of x, of ``functions`` and of ``coefficients``, those that are ``wanted``."""
-    features, out_channels, in_channels = coefficients.shape
-    matrix = coefficients.transpose(0, 1).flatten(1)  # (out, features * in)
+def backward(
+    gradient: Tensor, x: Tensor, functions: Tensor, coefficients: Tensor, problem: Problem, wanted: Sequence[bool]
+) -> Gradients:
+    """A few lines at a time."""
+    table, matrices = prepare(functions, coefficients, problem, x.dtype)
+    features, out_channels = len(coefficients), coefficients.shape[1]
+    transposed = matrices.mT.contiguous()
     image = pixels_first(x)
-    table = functions.flatten(0, 1)
     dimage = torch.zeros_like(image) if wanted[0] else None
     precise = torch.promote_types(x.dtype, torch.float32)  # of the sums over lines
-    dtable, dmatrix = torch.zeros_like(table, dtype=precise), torch.zeros_like(matrix, dtype=precise)
-    for lines in lines_of(grid, padding_mode, taps_at_a_time(x, gradient, features)):
-        patches, values = read(image, table, lines, grid)  # (pixels, taps, batch * in), (pixels, taps, features)
+    dtable, dmatrices = torch.zeros_like(table, dtype=precise), torch.zeros_like(matrices, dtype=precise)
+    for lines in lines_of(problem, x, taps_at_a_time(x, gradient, features)):
+        patches, values = read(image, table, lines, problem)  # (pixels, taps, batch * in), (pixels, taps, features)
         part = gradient[:, :, lines.rows].permute(2, 3, 0, 1).reshape(-1, out_channels)
         if wanted[2]:
-            dmatrix += torch.mm(part.t(), contract_taps(patches, values, len(x)))
-        dcontracted = torch.mm(part, matrix).view(-1, len(x), features, in_channels)
-        dcontracted = dcontracted.transpose(1, 2).flatten(2)  # (pixels, features, batch * in)
+            contracted = grouped(contract_taps(patches, values, len(x)), problem.groups)
+            dmatrices += torch.bmm(part.unflatten(1, (problem.groups, -1)).permute(1, 2, 0), contracted)
+            del contracted
+        dcontracted = channels(part, transposed).view(-1, len(x), problem.groups, features, x.shape[1] // problem.groups)
+        dcontracted = dcontracted.permute(0, 3, 1, 2, 4).flatten(2)  # (pixels, features, batch * in)
         if wanted[1]:
             dtable.index_add_(0, lines.slots, torch.bmm(patches, dcontracted.mT).flatten(0, 1).to(precise))
         if dimage is not None:
@@ -71,29 +72,50 @@ def gradients(
     if dimage is not None:
         dx = dimage[:-1].view(*x.shape[2:], *x.shape[:2]).permute(2, 3, 0, 1)
         dx = dx.contiguous(memory_format=memory_format(x))  # else what comes before works on a strided gradient
+    vertical, horizontal = functions.shape[:2]
+    of_functions = dtable.view(vertical + 1, horizontal + 1, features)[:-1, :-1]
+    of_coefficients = dmatrices.unflatten(2, (features, -1)).permute(2, 0, 1, 3).flatten(1, 2)
     return (
         dx,
-        dtable.view(functions.shape).to(x.dtype) if wanted[1] else None,
-        dmatrix.view(out_channels, features, in_channels).transpose(0, 1).to(x.dtype) if wanted[2] else None,
+        of_functions.to(functions.dtype).contiguous() if wanted[1] else None,
+        of_coefficients.to(coefficients.dtype).contiguous() if wanted[2] else None,
     )
+
+
+def matrices_of(coefficients: Tensor, groups: int) -> Tensor:
+    """(features, out, in / groups) -> (groups, out / groups, features * in / groups)."""
+    return coefficients.unflatten(1, (groups, -1)).permute(1, 2, 0, 3).flatten(2).contiguous()
+
+
+def grouped(contracted: Tensor, groups: int) -> Tensor:
+    """(samples, features, in) -> (groups, samples, features * in / groups)."""
+    return contracted.unflatten(2, (groups, -1)).permute(2, 0, 1, 3).flatten(2)
+
+
+def channels(x: Tensor, matrices: Tensor) -> Tensor:
+    """(samples, features, in) or (samples, in) times the matrices (groups, out, in) of its groups: (samples, groups *
+    out)."""
+    if len(matrices) == 1:
+        return linear(x.flatten(1), matrices[0])
+    by_group = x.unflatten(1, (len(matrices), -1)).transpose(0, 1) if x.ndim == 2 else grouped(x, len(matrices))
+    return torch.bmm(by_group, matrices.mT).transpose(0, 1).flatten(1)
 
 
 def taps_at_a_time(x: Tensor, y: Tensor, features: int) -> int:
     return int((x.numel() + y.numel()) * SHARE) // (len(x) * x.shape[1] + features)
 
 
-def read(image: Tensor, table: Tensor, lines: Lines, grid: Grid) -> tuple[Tensor, Tensor]:
+def read(image: Tensor, table: Tensor, lines: Lines, problem: Problem) -> tuple[Tensor, Tensor]:
     """The patches (pixels, taps, batch * in) of some lines and their functions (pixels, taps, features)."""
-    taps = grid[0].most * grid[1].most
+    taps = problem.grid[0].most * problem.grid[1].most
     patches = image.index_select(0, lines.pixels).view(-1, taps, image.shape[1])
     return patches, table.index_select(0, lines.slots).view(-1, taps, table.shape[1])
 
 
 def contract_taps(patches: Tensor, values: Tensor, batch: int) -> Tensor:
-    """(pixels * batch, features * in)."""
+    """(pixels * batch, features, in)."""
     contracted = torch.bmm(values.mT, patches)  # (pixels, features, batch * in)
-    of_images: Tensor = contracted.unflatten(2, (batch, -1))
-    return of_images.transpose(1, 2).flatten(2).flatten(0, 1)
+    return contracted.unflatten(2, (batch, -1)).transpose(1, 2).flatten(0, 1)
 
 
 def pixels_first(x: Tensor) -> Tensor:
@@ -104,30 +126,19 @@ def pixels_first(x: Tensor) -> Tensor:
     return image
 
 
-def cost(problem: Problem) -> Cost:
-    """On the CPU without groups a line at a time, else all pixels at once."""
-    batch, channels, _, _ = problem.shape
-    features, _, in_per_group = problem.matrices
-    contracted = batch * channels * problem.pixels * features
-    multiply_adds = (
-        contracted * problem.taps
-        + problem.output * in_per_group * features
-        + problem.offsets * problem.basis_multiply_adds
-    )
-    if not problem.by_hand:
-        at_once = 2 * (problem.patches + problem.pixels * problem.taps * features + contracted)
-        return Cost(multiply_adds, problem.patches + contracted, problem.extended + at_once, calls=20)
-    lines = problem.axes[0].n_out
-    of_a_line = (problem.patches + contracted + listed(problem)) // lines
+def cost(work: Work) -> Cost:
+    """A line at a time."""
+    batch, in_channels, _, _ = work.shape
+    features, _, in_per_group = work.matrices
+    contracted = batch * in_channels * work.pixels * features
+    lines = work.problem.size[0]
+    of_a_line = (work.patches + contracted + listed(work)) // lines
     return Cost(
-        multiply_adds,
-        moved=problem.patches + 2 * contracted + problem.images,
-        temporary=2 * problem.images + 2 * problem.offsets * features + of_a_line,
+        contracted * work.taps + work.output * in_per_group * features,
+        moved=work.patches + 2 * contracted + work.images,
+        temporary=2 * work.images + 2 * work.offsets * features + of_a_line + work.listed,
         calls=30 + 12 * lines,
     )
 
 
-@implementation("basis", cost, Speed(2.1e10, 2.4e9, 3.0e-5))
-def basis(x: Tensor, bias: Tensor | None, problem: Problem) -> Tensor:
-    """The sum, with the basis first."""
-    return line_by_line(x, bias, problem, Way(output, gradients))
+BASIS = Implementation(prepare, forward, backward, cost)

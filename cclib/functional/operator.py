@@ -1,0 +1,193 @@
+"""The sum as an operator of torch, with its gradient as a second one: what torch.compile and torch.export see.
+
+The sum is linear in the image, in the functions and in the coefficients. So the gradient of the gradient is made of the
+same two operators, each time with one of the three replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cclib.functional.choice import pick
+from cclib.functional.implementations import OPERATORS
+from cclib.functional.problem import problem_of
+from cclib.functional.registry import Implementation
+from cclib.functional.sampling import memory_format
+from cclib.functional.tables import kept
+
+__all__ = ["continuous_convolution", "implementation_of"]
+
+LIBRARY = torch.library.Library("cclib", "DEF")
+LIBRARY.define("table(str kind, str of, Tensor like) -> Tensor")
+LIBRARY.define(
+    "continuous_convolution(Tensor x, Tensor functions, Tensor coefficients, Tensor? bias, str problem, "
+    "str implementation) -> Tensor"
+)
+LIBRARY.define(
+    "continuous_convolution_backward(Tensor gradient, Tensor x, Tensor functions, Tensor coefficients, str problem, "
+    "str implementation, bool[] wanted) -> (Tensor, Tensor, Tensor)"
+)
+
+
+def continuous_convolution(
+    x: Tensor, functions: Tensor, coefficients: Tensor, bias: Tensor | None, problem: str, implementation: str
+) -> Tensor:
+    """``registry.Implementation.forward`` of an implementation, with gradients of every order; ``problem`` is a key."""
+    y: Tensor = torch.ops.cclib.continuous_convolution(x, functions, coefficients, bias, problem, implementation)
+    return y
+
+
+def implementation_of(x: Tensor, coefficients: Tensor, problem: str, implementation: str) -> Implementation:
+    """The implementation by its name, which may be "auto".
+
+    Raises:
+        ValueError: it cannot serve, or would need very much more memory than input and output.
+    """
+    batch, channels, height, width = x.shape
+    features, out_channels, in_per_group = coefficients.shape
+    shape, matrices = (batch, channels, height, width), (features, out_channels, in_per_group)
+    return OPERATORS[pick(implementation, problem, shape, matrices, x.element_size())]
+
+
+def forward(
+    x: Tensor, functions: Tensor, coefficients: Tensor, bias: Tensor | None, problem: str, implementation: str
+) -> Tensor:
+    resolved = problem_of(problem)
+    if not len(x):
+        return empty_output(x, coefficients, problem)
+    chosen = implementation_of(x, coefficients, problem, implementation)
+    y = chosen.forward(x, chosen.prepare(functions, coefficients, resolved, x.dtype), bias, resolved)
+    return y.contiguous(memory_format=memory_format(x))
+
+
+def backward(
+    gradient: Tensor,
+    x: Tensor,
+    functions: Tensor,
+    coefficients: Tensor,
+    problem: str,
+    implementation: str,
+    wanted: Sequence[bool],
+) -> tuple[Tensor, Tensor, Tensor]:
+    if not len(x):
+        return tuple(torch.zeros_like(t) if want else t.new_empty(0) for t, want in zip((x, functions, coefficients), wanted))  # type: ignore[return-value]
+    chosen = implementation_of(x, coefficients, problem, implementation)
+    dx, dfunctions, dcoefficients = chosen.backward(
+        gradient, x, functions, coefficients, problem_of(problem), wanted
+    )
+    return (
+        dx.contiguous(memory_format=memory_format(x)) if dx is not None and wanted[0] else x.new_empty(0),
+        dfunctions if dfunctions is not None and wanted[1] else functions.new_empty(0),
+        dcoefficients if dcoefficients is not None and wanted[2] else coefficients.new_empty(0),
+    )
+
+
+def empty_output(x: Tensor, coefficients: Tensor, problem: str) -> Tensor:
+    shape = x.shape[0], coefficients.shape[1], *problem_of(problem).size
+    return x.new_empty(shape).contiguous(memory_format=memory_format(x))
+
+
+def fake_forward(
+    x: Tensor, functions: Tensor, coefficients: Tensor, bias: Tensor | None, problem: str, implementation: str
+) -> Tensor:
+    return empty_output(x, coefficients, problem)
+
+
+def fake_backward(
+    gradient: Tensor,
+    x: Tensor,
+    functions: Tensor,
+    coefficients: Tensor,
+    problem: str,
+    implementation: str,
+    wanted: Sequence[bool],
+) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        x.new_empty(x.shape).contiguous(memory_format=memory_format(x)) if wanted[0] else x.new_empty(0),
+        functions.new_empty(functions.shape if wanted[1] else (0,)),
+        coefficients.new_empty(coefficients.shape if wanted[2] else (0,)),
+    )
+
+
+def table(kind: str, of: str, like: Tensor) -> Tensor:
+    return kept(kind, of, like.dtype, like.device).clone()
+
+
+def fake_table(kind: str, of: str, like: Tensor) -> Tensor:
+    made = kept(kind, of, like.dtype, torch.device("cpu"))
+    return like.new_empty(made.shape, dtype=made.dtype)
+
+
+def save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, functions, coefficients, _, ctx.problem, ctx.implementation = inputs
+    ctx.save_for_backward(x, functions, coefficients)
+
+
+def gradient_of_forward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    wanted = ctx.needs_input_grad[:3]
+    gradients: Sequence[Tensor | None] = (None, None, None)
+    if any(wanted):
+        gradients = partial_gradients(ctx, gradient, ctx.saved_tensors, wanted)
+    bias = gradient.sum((0, 2, 3)) if ctx.needs_input_grad[3] else None
+    return *gradients, bias, None, None
+
+
+def save_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    gradient, x, functions, coefficients, ctx.problem, ctx.implementation, _ = inputs
+    ctx.save_for_backward(gradient, x, functions, coefficients)
+    ctx.set_materialize_grads(False)
+
+
+def gradient_of_backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
+    """With v the gradient of one of the three results: v in place of x, functions or coefficients."""
+    gradient, *saved = ctx.saved_tensors
+    needed = ctx.needs_input_grad[:4]
+    total: list[Tensor | None] = [None] * 4
+    for index, v in enumerate(given):
+        if v is None or not v.numel():
+            continue
+        replaced = [*saved]
+        replaced[index] = v
+        if needed[0]:
+            total[0] = add(
+                total[0], continuous_convolution(*replaced, None, ctx.problem, ctx.implementation)
+            )
+        wanted = [needed[1 + other] and other != index for other in range(3)]
+        if any(wanted):
+            for other, part in enumerate(partial_gradients(ctx, gradient, replaced, wanted)):
+                total[1 + other] = add(total[1 + other], part)
+    return *total, None, None, None
+
+
+def partial_gradients(
+    ctx: Any, gradient: Tensor, inputs: Sequence[Tensor], wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    parts = torch.ops.cclib.continuous_convolution_backward(
+        gradient, *inputs, ctx.problem, ctx.implementation, list(wanted)
+    )
+    return [part if want else None for part, want in zip(parts, wanted, strict=True)]
+
+
+def add(total: Tensor | None, part: Tensor | None) -> Tensor | None:
+    return part if total is None else total if part is None else total + part
+
+
+def register() -> None:
+    """Give the operators what they do."""
+    name = "cclib::continuous_convolution"
+    for suffix, function, fake in (("", forward, fake_forward), ("_backward", backward, fake_backward)):
+        LIBRARY.impl(f"continuous_convolution{suffix}", function, "CompositeExplicitAutograd")
+        torch.library.register_fake(f"{name}{suffix}", fake, lib=LIBRARY)
+    LIBRARY.impl("table", table, "CompositeExplicitAutograd")
+    torch.library.register_fake("cclib::table", fake_table, lib=LIBRARY)
+    torch.library.register_autograd(name, gradient_of_forward, setup_context=save, lib=LIBRARY)
+    torch.library.register_autograd(
+        f"{name}_backward", gradient_of_backward, setup_context=save_backward, lib=LIBRARY
+    )
+
+
+register()

@@ -1,0 +1,89 @@
+"""The weights of a grid's runs from the filter's scalar functions and coefficients, and the gradients of these.
+
+One vertical run at a time, so that only a strip of the weights of all phases is held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from cclib.functional.products import linear
+from cclib.geometry import Runs
+
+__all__ = ["FilterGradients", "kernels", "strips", "whole"]
+
+
+def strips(functions: Tensor, coefficients: Tensor, vertical: Runs, dtype: torch.dtype) -> Iterator[Tensor]:
+    """For each vertical run its weights (taps, horizontal offsets, out, in / groups).
+
+    ``functions`` (vertical offsets, horizontal offsets, features), ``coefficients`` (features, out, in / groups).
+    """
+    matrices = by_pair(functions, coefficients)
+    for run in vertical.runs:
+        yield of_offsets(chosen(functions, 0, run.slots), matrices, coefficients).to(dtype)
+
+
+def kernels(strip: Tensor, horizontal: Runs, groups: int, of_inputs: bool = False) -> Iterator[Tensor]:
+    """Of a strip for each horizontal run the kernel of a convolution, (out, in / groups, rows, columns).
+
+    ``of_inputs``: of the convolution that takes the gradient of the output to that of the input,
+    (in, out / groups, rows, columns).
+    """
+    for run in horizontal.runs:
+        kernel = chosen(strip, 1, run.slots)
+        if of_inputs:
+            yield kernel.unflatten(2, (groups, -1)).permute(2, 4, 3, 0, 1).flatten(0, 1)
+        else:
+            yield kernel.permute(2, 3, 0, 1)
+
+
+def whole(functions: Tensor, coefficients: Tensor, dtype: torch.dtype) -> Tensor:
+    """All weights, (vertical offsets, horizontal offsets, out, in / groups)."""
+    return of_offsets(functions, by_pair(functions, coefficients), coefficients).to(dtype)
+
+
+def by_pair(functions: Tensor, coefficients: Tensor) -> Tensor:
+    """The coefficients (out * in / groups, features)."""
+    return coefficients.to(functions.dtype).flatten(1).t().contiguous()
+
+
+def of_offsets(functions: Tensor, matrices: Tensor, coefficients: Tensor) -> Tensor:
+    weights = linear(functions.flatten(0, 1), matrices)
+    return weights.view(*functions.shape[:2], *coefficients.shape[1:])
+
+
+class FilterGradients:
+    """Those of ``functions`` and ``coefficients``, gathered strip by strip."""
+
+    def __init__(self, functions: Tensor, coefficients: Tensor) -> None:
+        self.functions, self.coefficients = functions, coefficients
+        self.matrices = coefficients.to(functions.dtype).flatten(1)
+        self.of_functions = torch.zeros_like(functions)
+        self.of_matrices = torch.zeros_like(self.matrices)
+
+    def strip(self, rows: int) -> tuple[int, ...]:
+        """The shape of the weights of so many vertical offsets."""
+        return rows, self.functions.shape[1], *self.coefficients.shape[1:]
+
+    def add(self, slots: Sequence[int], gradient: Tensor) -> None:
+        """``gradient`` is that of the weights at these vertical offsets, which come but once."""
+        read = chosen(self.functions, 0, slots)
+        flat = gradient.to(self.functions.dtype).reshape(-1, self.matrices.shape[1])
+        rows = torch.tensor(slots, dtype=torch.long, device=flat.device)
+        self.of_functions.index_copy_(0, rows, linear(flat, self.matrices).view(read.shape))
+        self.of_matrices += linear(read.flatten(0, 1).t(), flat.t())
+
+    def result(self) -> tuple[Tensor, Tensor]:
+        """The gradients of functions and of coefficients."""
+        return self.of_functions, self.of_matrices.view_as(self.coefficients).to(self.coefficients.dtype)
+
+
+def chosen(values: Tensor, dim: int, slots: Sequence[int]) -> Tensor:
+    """What stands at these offsets; a view where they are neighbours."""
+    first = slots[0] if slots else 0
+    if list(slots) == list(range(first, first + len(slots))):
+        return values.narrow(dim, first, len(slots))
+    return values.index_select(dim, torch.tensor(slots, device=values.device))

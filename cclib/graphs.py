@@ -1,0 +1,38 @@
+"""What torch.compile and torch.export need to be told: which functions give constants, and which numbers are fixed.
+
+Imports no compiler, which would take seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import torch
+
+__all__ = ["constant", "fixed"]
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+Value = TypeVar("Value")
+
+
+def constant(function: Callable[Given, Made]) -> Callable[Given, Made]:
+    """The function, which a compiler calls when it compiles and whose result it takes as a constant of the graph.
+
+    For arithmetic of Python that cannot be traced. This is ``torch.compiler.assume_constant_result`` without its
+    import; the arguments must be numbers, strings or tuples of them, the same whenever the graph runs.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
+def fixed(value: Value) -> Value:
+    """``value``; a number that is a symbol of the graph becomes the number that it stands for, so that another one
+    compiles another graph."""
+    if torch.compiler.is_compiling():
+        if type(value) is float:
+            return float.fromhex(value.hex())  # type: ignore[return-value]
+        if type(value) is int:
+            return value.__index__()  # type: ignore[return-value]
+    return value
