@@ -65,8 +65,8 @@ def cc_conv2d(
         stretch: anti-aliasing. On an axis with scale < 1 the support grows by 1 / scale and the filter is read at
             scale * offset; the taps of each output are divided by the sum of ``filter.mass`` over them (a classical
             filter's then sum to one).
-        implementation: "auto", "reference", "phases", "patches", "basis" or "pixels" (of these "patches" and "pixels"
-            have no groups); ``explain`` says what "auto" picks.
+        implementation: "auto", "reference", "phases", "basis" or "pixels" (which has no groups); ``explain`` says what
+            "auto" picks.
 
     Returns:
         (batch, out_channels, *size), without batch where x has none.

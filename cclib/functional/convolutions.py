@@ -68,8 +68,6 @@ class Convolution:
         self, gradient: Tensor, x: Tensor, kernel: Tensor, groups: int, wanted: Sequence[bool]
     ) -> tuple[Tensor | None, Tensor | None]:
         """The gradients of the image and of the kernel, those that are wanted."""
-        if self.transposed and gradient.device.type == "cpu":  # faster with the channels last
-            gradient = gradient.contiguous(memory_format=torch.channels_last)
         dx, dkernel, _ = torch.ops.aten.convolution_backward(
             gradient,
             self.fitted(x),
@@ -88,6 +86,8 @@ class Convolution:
         return dx, dkernel
 
     def fitted(self, x: Tensor) -> Tensor:
+        if self.transposed and x.device.type == "cpu":  # faster with the channels last, above all the gradients
+            return x.contiguous(memory_format=torch.channels_last)
         return F.pad(x, self.around) if any(self.around) else x
 
 

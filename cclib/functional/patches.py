@@ -1,4 +1,4 @@
-"""The engine of ``implementations.patches``: read patches as block copies, multiply them by the weights of their phase.
+"""Sums over runs with patches: read them as block copies and multiply them by the weights of their phase.
 
 In an image with the channels last a row of a patch is one block of memory; so for each pair of runs the patches are
 copied side by side into a small buffer that stays in the processor's cache, and one batched matrix product for many

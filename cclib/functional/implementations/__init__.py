@@ -1,11 +1,10 @@
 """The ways to sum taps times weights, a module each."""
 
 from cclib.functional.implementations.basis import BASIS
-from cclib.functional.implementations.patches import PATCHES
 from cclib.functional.implementations.phases import PHASES
 from cclib.functional.implementations.pixels import PIXELS
 from cclib.functional.registry import Implementation
 
 __all__ = ["OPERATORS"]
 
-OPERATORS: dict[str, Implementation] = {"phases": PHASES, "patches": PATCHES, "basis": BASIS, "pixels": PIXELS}
+OPERATORS: dict[str, Implementation] = {"phases": PHASES, "basis": BASIS, "pixels": PIXELS}

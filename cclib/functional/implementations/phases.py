@@ -1,7 +1,8 @@
 """Phases: at a rational scale M / N the sub-pixel offsets repeat every M outputs, while the input advances by N.
 
 So only M filters exist per axis. One phase on both axes is a convolution and an advance of one on both is a transposed
-convolution; torch has both. Else there is one strided convolution for each pair of phases, of views of one image.
+convolution; torch has both. Else there is one strided convolution of a view for each pair of phases; or, where phases
+are many and each has few outputs, the taps of neighbouring phases are copied side by side for one batched product.
 """
 
 from __future__ import annotations
@@ -11,68 +12,61 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from cclib.functional import patches, views
 from cclib.functional.convolutions import Convolution, convolution_of
 from cclib.functional.images import padded
+from cclib.functional.plans import Plan, plan_of
 from cclib.functional.problem import Problem, Work
 from cclib.functional.registry import Cost, Gradients, Implementation
-from cclib.functional.views import correlate, strip_gradient
 from cclib.functional.weights import FilterGradients, kernels, strips, whole
 from cclib.geometry import Runs, input_runs, output_runs
 
 __all__ = ["PHASES"]
 
+SAMPLES_IN_LINE = 4  # so many outputs of a phase are worth a convolution of their own
+
 
 def prepare(functions: Tensor, coefficients: Tensor, problem: Problem, dtype: torch.dtype) -> Iterator[Tensor]:
-    """The kernel of the one convolution, or those of each pair of phases."""
+    """The kernel of the one convolution, those of each pair of phases, or the weights of each vertical phase."""
     single = convolution_of(problem.grid)
+    vertical, horizontal = output_axes(problem)
     if single is not None:
         yield single.kernel(whole(functions, coefficients, dtype), problem.groups)
-        return
-    vertical, horizontal = output_axes(problem)
-    for strip in strips(functions, coefficients, vertical, dtype):
-        for kernel in kernels(strip, horizontal, problem.groups):
-            yield kernel.contiguous()
+    elif by_patches(problem):
+        yield from patches.weights(plan(problem, vertical, horizontal), functions.flatten(0, 1), coefficients.mT, dtype)
+    else:
+        for strip in strips(functions, coefficients, vertical, dtype):
+            for kernel in kernels(strip, horizontal, problem.groups):
+                yield kernel.contiguous()
 
 
 def forward(x: Tensor, prepared: Iterable[Tensor], bias: Tensor | None, problem: Problem) -> Tensor:
-    """One convolution, or one for each pair of phases."""
+    """One convolution, one for each pair of phases, or some neighbouring phases at a time."""
     single = convolution_of(problem.grid)
+    vertical, horizontal = output_axes(problem)
     if single is not None:
         (kernel,) = prepared
         return single.forward(x, kernel, bias, problem.groups)
-    vertical, horizontal = output_axes(problem)
-    return correlate(padded(x, vertical, horizontal), vertical, horizontal, prepared, bias, x)
+    if by_patches(problem):
+        y = patches.correlate(x, plan(problem, vertical, horizontal), prepared)
+        return y if bias is None else y.add_(bias.reshape(-1, 1, 1))
+    return views.correlate(padded(x, vertical, horizontal), vertical, horizontal, prepared, bias, x)
 
 
 def backward(
     gradient: Tensor, x: Tensor, functions: Tensor, coefficients: Tensor, problem: Problem, wanted: Sequence[bool]
 ) -> Gradients:
-    """The gradient of the filter phase by phase, that of the image on the grid of its own pixels."""
+    """The gradient of the image is the same sum on the grid of its own pixels."""
     single = convolution_of(problem.grid)
     if single is not None:
         return backward_of_single(single, gradient, x, functions, coefficients, problem.groups, wanted)
-    dx = dfunctions = dcoefficients = None
-    vertical, horizontal = output_axes(problem)
-    read_by = input_axes(problem)
-    filled = vertical.count * len(vertical.runs), horizontal.count * len(horizontal.runs)
-    of_filter = wanted[1] or wanted[2]
-    source = padded(gradient, *read_by, least=filled if of_filter else None)
-    if of_filter:
-        image = padded(x, vertical, horizontal)
-        gradients = FilterGradients(functions, coefficients)
-        for row, run in enumerate(vertical.runs):
-            shape = gradients.strip(len(run.slots))
-            gradients.add(run.slots, strip_gradient(image, source, vertical, horizontal, row, shape, problem.groups))
-        dfunctions, dcoefficients = gradients.result()
-        del image, gradients
-    if wanted[0]:
-        prepared = (
-            kernel
-            for strip in strips(functions, coefficients, read_by[0], x.dtype)
-            for kernel in kernels(strip, read_by[1], problem.groups, of_inputs=True)
+    if by_patches(problem):
+        read_by = plan(problem, *input_axes(problem))
+        dx, dfunctions, dcoefficients = patches.gradients(
+            gradient, read_by, x, functions.flatten(0, 1), coefficients, wanted
         )
-        dx = correlate(source, *read_by, prepared, None, x)
-    return dx, dfunctions, dcoefficients
+        return dx, None if dfunctions is None else dfunctions.view_as(functions), dcoefficients
+    return backward_of_views(gradient, x, functions, coefficients, problem, wanted)
 
 
 def backward_of_single(
@@ -94,6 +88,39 @@ def backward_of_single(
     return dx, *gradients.result()
 
 
+def backward_of_views(
+    gradient: Tensor, x: Tensor, functions: Tensor, coefficients: Tensor, problem: Problem, wanted: Sequence[bool]
+) -> Gradients:
+    dx = dfunctions = dcoefficients = None
+    vertical, horizontal = output_axes(problem)
+    read_by = input_axes(problem)
+    filled = vertical.count * len(vertical.runs), horizontal.count * len(horizontal.runs)
+    of_filter = wanted[1] or wanted[2]
+    source = padded(gradient, *read_by, least=filled if of_filter else None)
+    if of_filter:
+        image = padded(x, vertical, horizontal)
+        gradients = FilterGradients(functions, coefficients)
+        for row, run in enumerate(vertical.runs):
+            shape = gradients.strip(len(run.slots))
+            strip = views.strip_gradient(image, source, vertical, horizontal, row, shape, problem.groups)
+            gradients.add(run.slots, strip)
+        dfunctions, dcoefficients = gradients.result()
+        del image, gradients
+    if wanted[0]:
+        prepared = (
+            kernel
+            for strip in strips(functions, coefficients, read_by[0], x.dtype)
+            for kernel in kernels(strip, read_by[1], problem.groups, of_inputs=True)
+        )
+        dx = views.correlate(source, *read_by, prepared, None, x)
+    return dx, dfunctions, dcoefficients
+
+
+def by_patches(problem: Problem) -> bool:
+    """Whether phases are too short for convolutions; the products of patches know no groups."""
+    return problem.groups == 1 and problem.size[1] < SAMPLES_IN_LINE * problem.counts[1].phases
+
+
 def output_axes(problem: Problem) -> tuple[Runs, Runs]:
     """What the outputs read."""
     vertical, horizontal = (output_runs(taps, 0) for taps in problem.grid)
@@ -106,19 +133,24 @@ def input_axes(problem: Problem) -> tuple[Runs, Runs]:
     return vertical, horizontal
 
 
+def plan(problem: Problem, vertical: Runs, horizontal: Runs) -> Plan:
+    """What the patches hold."""
+    return plan_of(vertical, horizontal, len(problem.grid[1].offsets))
+
+
 def cost(work: Work) -> Cost:
-    """One convolution, or one for each pair of phases."""
+    """One convolution, one for each pair of phases, or some neighbouring phases at a time."""
     multiply_adds = work.convolution + work.offsets * work.weight_multiply_adds
     weights = work.offsets * work.matrix
-    vertical, horizontal = work.problem.counts
+    vertical = work.problem.counts[0]
     if work.phases == 1:
         return Cost(multiply_adds, 0, work.images + 2 * weights + work.output, calls=10)
-    return Cost(
-        multiply_adds,
-        moved=work.extended + 2 * work.output,
-        temporary=work.extended + 2 * work.images + 2 * weights // vertical.phases + work.listed,
-        calls=10 + 4 * vertical.phases + work.phases,
-    )
+    temporary = work.extended + 2 * work.images + 2 * weights // vertical.phases + work.listed
+    if by_patches(work.problem):
+        pieces = work.shape[0] * work.pixels * vertical.most
+        calls = 20 + 8 * vertical.phases + 3 * work.phases
+        return Cost(multiply_adds, work.patches + work.images, temporary, calls, pieces)
+    return Cost(multiply_adds, work.extended + 2 * work.output, temporary, calls=20 + 8 * vertical.phases + 5 * work.phases)
 
 
 PHASES = Implementation(prepare, forward, backward, cost)
