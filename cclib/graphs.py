@@ -6,7 +6,8 @@ Imports no compiler, which would take seconds.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from operator import index
+from typing import ParamSpec, TypeVar, cast
 
 import torch
 
@@ -32,7 +33,7 @@ def fixed(value: Value) -> Value:
     compiles another graph."""
     if torch.compiler.is_compiling():
         if type(value) is float:
-            return float.fromhex(value.hex())  # type: ignore[return-value]
+            return cast(Value, float.fromhex(value.hex()))
         if type(value) is int:
-            return value.__index__()  # type: ignore[return-value]
+            return cast(Value, index(value))
     return value

@@ -84,7 +84,9 @@ def cc_conv2d(
         tensor([[[[0.6250, 2.3750]]]])
     """
     check_input(x, filter, bias, groups, padding_mode)
-    return convolve(x, filter, bias, place(x, filter, scale, size, start, groups, padding_mode, stretch), implementation)
+    return convolve(
+        x, filter, bias, place(x, filter, scale, size, start, groups, padding_mode, stretch), implementation
+    )
 
 
 class Place(NamedTuple):
@@ -130,7 +132,8 @@ def place(
         scale = own_scale
     else:
         discrete = None
-    scales, sizes, starts = as_pair(scale, "scale"), as_pair(size, "size"), as_pair(start, "start")
+    scales, sizes = as_pair(fixed(scale), "scale"), as_pair(fixed(size), "size")
+    starts = as_pair(fixed(start), "start")
     vertical, horizontal = discrete or (None, None)
     return known_place(
         fixed(x.shape[-2]),
@@ -154,12 +157,14 @@ def place(
 
 def number(value: Number | None, name: str) -> Number | None:
     """A number that can be looked up: out of its tensor, or as it is."""
-    return as_fraction(value, name) if hasattr(value, "shape") else fixed(value)
+    value = fixed(value)
+    return as_fraction(value, name) if hasattr(value, "shape") else value
 
 
 def integer(value: int | Array | None) -> int | Array | None:
     """An integer that can be looked up."""
-    return as_size(value, "size") if hasattr(value, "shape") else fixed(value)
+    value = fixed(value)
+    return as_size(value, "size") if hasattr(value, "shape") else value
 
 
 @constant

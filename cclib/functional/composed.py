@@ -12,9 +12,7 @@ from cclib.functional.tables import table
 __all__ = ["contract"]
 
 
-def contract(
-    x: Tensor, functions: Tensor, coefficients: Tensor, bias: Tensor | None, key: str, groups: int
-) -> Tensor:
+def contract(x: Tensor, functions: Tensor, coefficients: Tensor, bias: Tensor | None, key: str, groups: int) -> Tensor:
     """(batch, in, height, width) -> (batch, out, height, width); ``functions`` and ``coefficients`` as in
     ``registry.Implementation``, of the problem ``key``."""
     index = torch.empty(0, dtype=torch.long, device=x.device)

@@ -74,11 +74,11 @@ def backward(
     wanted: Sequence[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
     if not len(x):
-        return tuple(torch.zeros_like(t) if want else t.new_empty(0) for t, want in zip((x, functions, coefficients), wanted))  # type: ignore[return-value]
+        return tuple(
+            torch.zeros_like(t) if want else t.new_empty(0) for t, want in zip((x, functions, coefficients), wanted)
+        )  # type: ignore[return-value]
     chosen = implementation_of(x, coefficients, problem, implementation)
-    dx, dfunctions, dcoefficients = chosen.backward(
-        gradient, x, functions, coefficients, problem_of(problem), wanted
-    )
+    dx, dfunctions, dcoefficients = chosen.backward(gradient, x, functions, coefficients, problem_of(problem), wanted)
     return (
         dx.contiguous(memory_format=memory_format(x)) if dx is not None and wanted[0] else x.new_empty(0),
         dfunctions if dfunctions is not None and wanted[1] else functions.new_empty(0),
@@ -153,9 +153,7 @@ def gradient_of_backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None
         replaced = [*saved]
         replaced[index] = v
         if needed[0]:
-            total[0] = add(
-                total[0], continuous_convolution(*replaced, None, ctx.problem, ctx.implementation)
-            )
+            total[0] = add(total[0], continuous_convolution(*replaced, None, ctx.problem, ctx.implementation))
         wanted = [needed[1 + other] and other != index for other in range(3)]
         if any(wanted):
             for other, part in enumerate(partial_gradients(ctx, gradient, replaced, wanted)):
@@ -185,9 +183,7 @@ def register() -> None:
     LIBRARY.impl("table", table, "CompositeExplicitAutograd")
     torch.library.register_fake("cclib::table", fake_table, lib=LIBRARY)
     torch.library.register_autograd(name, gradient_of_forward, setup_context=save, lib=LIBRARY)
-    torch.library.register_autograd(
-        f"{name}_backward", gradient_of_backward, setup_context=save_backward, lib=LIBRARY
-    )
+    torch.library.register_autograd(f"{name}_backward", gradient_of_backward, setup_context=save_backward, lib=LIBRARY)
 
 
 register()

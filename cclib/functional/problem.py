@@ -52,9 +52,7 @@ class Problem:
     @cached_property
     def counts(self) -> tuple[Counts, Counts]:
         """How much ``grid`` lists, without listing it."""
-        vertical, horizontal = (
-            counts_of(axis, window) for axis, window in zip(self.axes, self.windows, strict=True)
-        )
+        vertical, horizontal = (counts_of(axis, window) for axis, window in zip(self.axes, self.windows, strict=True))
         return vertical, horizontal
 
     @property

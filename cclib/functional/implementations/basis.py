@@ -59,7 +59,9 @@ def backward(
             contracted = grouped(contract_taps(patches, values, len(x)), problem.groups)
             dmatrices += torch.bmm(part.unflatten(1, (problem.groups, -1)).permute(1, 2, 0), contracted)
             del contracted
-        dcontracted = channels(part, transposed).view(-1, len(x), problem.groups, features, x.shape[1] // problem.groups)
+        dcontracted = channels(part, transposed).view(
+            -1, len(x), problem.groups, features, x.shape[1] // problem.groups
+        )
         dcontracted = dcontracted.permute(0, 3, 1, 2, 4).flatten(2)  # (pixels, features, batch * in)
         if wanted[1]:
             dtable.index_add_(0, lines.slots, torch.bmm(patches, dcontracted.mT).flatten(0, 1).to(precise))

@@ -150,7 +150,9 @@ def cost(work: Work) -> Cost:
         pieces = work.shape[0] * work.pixels * vertical.most
         calls = 20 + 8 * vertical.phases + 3 * work.phases
         return Cost(multiply_adds, work.patches + work.images, temporary, calls, pieces)
-    return Cost(multiply_adds, work.extended + 2 * work.output, temporary, calls=20 + 8 * vertical.phases + 5 * work.phases)
+    return Cost(
+        multiply_adds, work.extended + 2 * work.output, temporary, calls=20 + 8 * vertical.phases + 5 * work.phases
+    )
 
 
 PHASES = Implementation(prepare, forward, backward, cost)
