@@ -8,7 +8,20 @@ with ``--choice`` what ``auto`` loses; with ``--refit`` it fits the constants of
 how; ``instructions`` repeats it in a process with fewer instructions.
 """
 
-from companion.benchmark.cases import CHOICE, FITTING, METHODS, TABLE, WAYS, Case, explanation, serves, workload
+from companion.benchmark.cases import (
+    CHOICE,
+    FITTING,
+    METHODS,
+    MOST_PHASES,
+    TABLE,
+    WAYS,
+    Case,
+    explanation,
+    phases_of,
+    serves,
+    timed_ways,
+    workload,
+)
 from companion.benchmark.instructions import WIDER, has_more
 from companion.benchmark.memory import extra_memory, peak_bytes
 from companion.benchmark.networks import training
@@ -19,6 +32,7 @@ __all__ = [
     "CHOICE",
     "FITTING",
     "METHODS",
+    "MOST_PHASES",
     "TABLE",
     "WAYS",
     "WIDER",
@@ -29,8 +43,10 @@ __all__ = [
     "has_more",
     "paired",
     "peak_bytes",
+    "phases_of",
     "ratios_with_avx2",
     "serves",
+    "timed_ways",
     "training",
     "workload",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from cclib.functional import IMPLEMENTATIONS, explain
 from cclib.functional.choice import Explanation
 from cclib.functional.implementations import OPERATORS
+from cclib.geometry import Axis
 from cclib.layers import CCConv2d
 
 WAYS = tuple(OPERATORS)  # among which auto picks
 METHODS = ("conv", "auto", *IMPLEMENTATIONS, "resize + conv")
 
+MOST_PHASES = 100  # pairs; beyond, "phases" makes so many small calls that timing it takes minutes
 LARGEST_REFERENCE = 2**26  # weights; the reference makes all at once, and a call that would hold more is refused
 
 ROOT_HALF, ROOT_TWO = math.sqrt(0.5), math.sqrt(2)
@@ -60,7 +62,7 @@ TABLE = (
 OVERHEAD = Case(1, 8, 8, 8, 6, 4)  # so little work that its time is that of the call
 
 
-def gradual(batch: int, sizes: tuple[int, ...], channels: tuple[int, ...]) -> list[Case]:
+def gradual(batch: int, sizes: Sequence[int], channels: Sequence[int]) -> list[Case]:
     """The layers of a network that shrinks its maps a little at a time."""
     ends = zip(pairwise(channels), pairwise(sizes), strict=True)
     return [Case(batch, *pair, *size, kernel_size=3) for pair, size in ends]
@@ -208,3 +210,16 @@ def serves(method: str, case: Case) -> bool:
         taps = (case.new_size * case.kernel_size) ** 2
         return taps * case.in_channels * case.out_channels // case.groups <= LARGEST_REFERENCE
     return method not in WAYS or any(c.implementation == method for c in explanation(case).candidates)
+
+
+def phases_of(case: Case) -> int:
+    """Pairs of phases, at most as many as output pixels."""
+    axis = Axis.resize(case.size, case.scale, case.new_size)
+    return min(axis.period, axis.n_out) ** 2
+
+
+def timed_ways(case: Case) -> tuple[str, ...]:
+    """The ways that serve, without "phases" where it has more than ``MOST_PHASES``, unless ``auto`` picks it."""
+    picked = explanation(case).implementation
+    few = phases_of(case) <= MOST_PHASES
+    return tuple(way for way in WAYS if serves(way, case) and (way != "phases" or few or picked == way))

@@ -6,14 +6,14 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
-from companion.benchmark.cases import CHOICE, Case, explanation, workload
+from companion.benchmark.cases import CHOICE, Case, explanation, timed_ways, workload
 from companion.benchmark.timing import paired, threads
 from companion.processor import processor
 
 
 def times_of(case: Case, rounds: int) -> dict[str, float]:
-    """The seconds of forward and backward of each way that serves: medians of runs in turn."""
-    ways = sorted(candidate.implementation for candidate in explanation(case).candidates)
+    """The seconds of forward and backward of each of ``timed_ways``: medians of runs in turn."""
+    ways = timed_ways(case)
     timed = paired([workload(way, case).train for way in ways], rounds)
     return {way: statistics.median(timing.seconds) for way, timing in zip(ways, timed, strict=True)}
 

@@ -32,7 +32,7 @@ class Measured:
 
 
 def measure(cases: Sequence[Case] = FITTING, rounds: int = 7) -> Iterator[Measured]:
-    """Times every way that serves, with one thread."""
+    """Times the ``timed_ways`` of each layer, with one thread."""
     with threads(1):
         for case in cases:
             yield Measured(case, times_of(case, rounds))
@@ -106,8 +106,9 @@ def picked(case: Case, of: Mapping[str, Speed]) -> str:
 
 
 def losses(measured: Sequence[Measured], of: Mapping[str, Speed]) -> list[float]:
-    """Of each layer, what is lost by these constants."""
-    return [loss(picked(each.case, of), each.seconds) for each in measured]
+    """Of each layer, what is lost by these constants; infinite where a way would be picked that was not timed."""
+    ways = ((each, picked(each.case, of)) for each in measured)
+    return [loss(way, each.seconds) if way in each.seconds else math.inf for each, way in ways]
 
 
 def write(of: Mapping[str, Speed], path: Path = SPEEDS) -> None:

@@ -10,11 +10,15 @@ from companion.benchmark.cases import (
     CHOICE,
     FITTING,
     METHODS,
+    MOST_PHASES,
     TABLE,
     WAYS,
     Case,
     explanation,
+    gradual,
+    phases_of,
     serves,
+    timed_ways,
     workload,
 )
 from companion.workflow import profiles
@@ -92,14 +96,24 @@ def test_what_serves():
     assert all(serves(way, SMALL) for way in METHODS)
 
 
+def test_phases_are_not_timed_where_they_are_many():
+    assert [phases_of(case) for case in (SMALL, TABLE[3], TABLE[5], TABLE[7])] == [9, 4, 36, 23**2]
+    many = Case(16, 32, 32, 32, 31, 4)
+    assert phases_of(many) > MOST_PHASES
+    assert "phases" in explanation(many).__str__()
+    assert explanation(many).implementation in timed_ways(many)
+    assert "phases" not in timed_ways(TABLE[7])
+    assert timed_ways(SMALL) == WAYS
+    assert timed_ways(GROUPED) == ("phases", "basis")
+
+
 def test_the_choice_is_judged_on_other_layers_than_it_is_fitted_to():
     assert len(set(CHOICE)) == len(CHOICE) >= 40
     assert len(set(FITTING)) == len(FITTING) >= 48
     assert not set(CHOICE) & set(FITTING)
     given = profiles.parameters(ROOT, "11-efficiency", "default")
     others = {Case(*layer) for layer in given["other_layers"]}
-    sizes, channels = given["gradual_sizes"], [1, *given["other_channels"]]
-    others |= {Case(given["batch_size"], *channels[n : n + 2], *sizes[n : n + 2], 3) for n in range(len(sizes) - 1)}
+    others |= set(gradual(given["batch_size"], given["gradual_sizes"], [1, *given["other_channels"]]))
     assert not others & set(FITTING)
 
 
