@@ -6,10 +6,10 @@ IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 RUN = $(IN_VENV) .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test paper bench format readme docs lab lock clean
+.PHONY: help repro test paper bench bench-choice refit format readme docs lab lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 repro: .venv/.installed  ## rerun every experiment, then compare its claims with the committed ones
 	@$(RUN) companion repro
@@ -32,6 +32,12 @@ paper: .venv/.installed  ## run every experiment at the size of the paper's, on 
 
 bench: .venv/.installed  ## time and memory of the layer beside those of Conv2d
 	@$(RUN) companion.benchmark
+
+bench-choice: .venv/.installed  ## what the choice among the implementations loses
+	@$(RUN) companion.benchmark --choice
+
+refit: .venv/.installed  ## fit the constants of that choice to times of this machine
+	@$(RUN) companion.benchmark --refit
 
 format: .venv/.installed  ## format the code and strip the source notebooks of outputs
 	$(RUN) ruff check --fix-only

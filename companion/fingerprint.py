@@ -1,12 +1,14 @@
 """Fingerprints of code: what a module computes, without its words and types, and all that it imports.
 
 They key the caches: DVC reruns a notebook, and a training run is computed again, when such a hash changes. Imports are
-read from the source, not executed; a module named only in a string (importlib) is not seen.
+read from the source, not executed; a module named only in a string (importlib) is not seen. A JSON file that lies
+beside a module, and whose name stands in it, is a part of what it computes.
 """
 
 import ast
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -67,8 +69,15 @@ def module_hash(path: Path) -> str:
     return hashlib.sha256(ast.dump(_parse(path)).encode()).hexdigest()
 
 
+def data_hash(path: Path) -> str:
+    """SHA-256 (hexadecimal) of the values in a JSON file, whatever its layout."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
 def closure(sources: Iterable[Path], apart: Iterable[str] = (), root: Path = ROOT) -> dict[str, str]:
-    """The project's modules that the sources import, directly or through others: name -> `module_hash`.
+    """The project's modules that the sources import, directly or through others: name -> `module_hash`; and the JSON
+    files that these read: name of the module's package and of the file -> `data_hash`.
 
     sources: paths of Python files or notebooks. A source inside a package is itself part of the closure.
     apart: names of modules, and of packages with all that they hold, that are left out with what only they import.
@@ -87,9 +96,21 @@ def closure(sources: Iterable[Path], apart: Iterable[str] = (), root: Path = ROO
         seen.add(path)
         if name:
             hashes[name] = module_hash(path)
+            hashes |= {f"{_package_of(name, path)}.{file.name}": data_hash(file) for file in _data(path)}
         for base, imported in _imports(path, root):
             waiting += _files(base, imported, root)
     return dict(sorted(hashes.items()))
+
+
+def _data(path: Path) -> list[Path]:
+    """The JSON files beside a module that it names."""
+    texts = (node.value for node in ast.walk(_parse(path)) if isinstance(node, ast.Constant))
+    names = {text for text in texts if isinstance(text, str) and re.fullmatch(r"[\w-]+\.json", text)}
+    return [path.parent / name for name in sorted(names) if (path.parent / name).is_file()]
+
+
+def _package_of(name: str, path: Path) -> str:
+    return name if path.name == "__init__.py" else name.rpartition(".")[0]
 
 
 def _files(base: str, name: str | None, root: Path) -> list[Path]:

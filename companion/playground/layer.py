@@ -14,8 +14,8 @@ from torch import Tensor
 
 from cclib import filters
 from cclib.functional import cc_conv2d
-from cclib.functional.sampling import grid_of, resize_axes
-from cclib.geometry import Taps
+from cclib.functional.problem import Problem, windows_of
+from cclib.geometry import Taps, resize_axes
 from companion import data
 from companion.evidence import figures
 from companion.playground.live import Picture, live, update_image
@@ -72,7 +72,9 @@ class LayerPicture(Picture):
                 stretch=stretch,
                 padding_mode="replicate",
             )[0, 0]
-        grid = grid_of(resize_axes(image.shape[0], image.shape[1], scale, size, start), filter, stretch)
+        axes = resize_axes(image.shape[0], image.shape[1], scale, size, start)
+        windows = windows_of(axes, filter.support, not filter.vanishes, stretch)
+        grid = Problem(axes, windows, 1, stretch).grid
         row, column = (round(share * (taps.axis.n_out - 1)) for share, taps in zip(at, grid, strict=True))
         rows, down = taps_of_output(grid[0], row)
         columns, across = taps_of_output(grid[1], column)

@@ -12,6 +12,8 @@ from typing import Any
 
 import psutil
 
+from companion.processor import processor
+
 _PACKAGES = ("torch", "numpy", "scipy", "pandas", "scikit-image", "matplotlib")
 
 
@@ -33,9 +35,11 @@ def hardware() -> dict[str, str | int | float]:
     """
     import torch  # Seconds to import: not before it is needed.
 
+    found = processor()
     return {
-        "cpu": _processor(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "cpu": found.name,
+        "family": found.family,
+        "instructions": found.instructions,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
@@ -54,11 +58,3 @@ def commit(root: Path) -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head.stdout.strip() + ("+" if changed.stdout else "")
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"

@@ -76,6 +76,25 @@ def test_what_is_apart_is_left_out_with_what_only_it_imports(root: Path) -> None
     assert names(root, "import cclib.other, cclib.lazy", apart=("cclib.other", "cclib.la")) == {"lazy"}
 
 
+def test_closure_holds_the_json_files_that_a_module_names(root: Path) -> None:
+    module, data = root / "cclib" / "base.py", root / "cclib" / "numbers.json"
+    module.write_text('one = open("numbers.json"), open("elsewhere.json")')
+    data.write_text('{"a": 1, "b": 2}')
+    (root / "cclib" / "unnamed.json").write_text("{}")
+    before = fingerprint.closure([module], root=root)
+    assert list(before) == ["cclib.base", "cclib.numbers.json"]
+    data.write_text('{\n "b": 2,\n "a": 1\n}\n')
+    assert fingerprint.closure([module], root=root) == before
+    data.write_text('{"a": 1, "b": 3}')
+    after = fingerprint.closure([module], root=root)
+    assert {name for name in before if before[name] != after[name]} == {"cclib.numbers.json"}
+    assert names(root, "import cclib.base", apart=("cclib.base",)) == set()
+
+
+def test_the_constants_of_the_choice_are_seen() -> None:
+    assert "cclib.functional.speeds.json" in fingerprint.closure([ROOT / "cclib" / "layers.py"])
+
+
 def test_closure_reads_the_code_cells_of_a_notebook(root: Path) -> None:
     cells = [
         {"cell_type": "markdown", "source": ["import cclib.unused"]},

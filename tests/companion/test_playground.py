@@ -14,7 +14,8 @@ from PIL import Image
 from tiny_project import ROOT
 
 from cclib import cc_conv2d, filters
-from cclib.functional.sampling import grid_of, resize_axes
+from cclib.functional.problem import Problem, windows_of
+from cclib.geometry import resize_axes
 from cclib.models.cost import multiply_adds
 from companion import playground
 from companion.playground import layer, network, shipped
@@ -47,7 +48,8 @@ def text(panel: widgets.Widget) -> str:
 def test_the_taps_of_an_output_are_those_that_are_summed() -> None:
     filter = filters.make("cubic", 1, 1, 4, groups=1, window=True)
     image = torch.rand(9, 9)
-    grid = grid_of(resize_axes(9, 9, 0.7, None, None), filter, False)
+    axes = resize_axes(9, 9, 0.7, None, None)
+    grid = Problem(axes, windows_of(axes, filter.support, not filter.vanishes, False), 1, False).grid
     y = cc_conv2d(image[None, None], filter, scale=0.7)[0, 0]
     for output in range(1, len(y) - 1):
         taps, offsets = layer.taps_of_output(grid[0], output)

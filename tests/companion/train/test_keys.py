@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -133,7 +134,26 @@ def test_a_new_filter_trains_nothing_and_a_new_implementation_everything(differi
         assert (
             differing("cclib/filters/__init__.py", lambda text: f"{text}from cclib.filters.gabor import G\n") == set()
         )
-    assert differing("cclib/functional/implementations/fourier.py", lambda text: "") == ALL
+    with content(tree / "cclib/functional/implementations/spectra.py", "SPECTRA = None\n"):
+        assert differing("cclib/functional/implementations/spectra.py", lambda text: f"{text}# unused\n") == set()
+
+        def entered(text: str) -> str:
+            return f"from cclib.functional.implementations.spectra import SPECTRA\n{text}"
+
+        for path in ("cclib/functional/choice.py", "cclib/functional/operator.py"):
+            assert differing(path, entered) == ALL
+
+
+def test_another_constant_of_the_choice_trains_everything(differing: Differing) -> None:
+    """Another pick gives other bits."""
+
+    def other(text: str) -> str:
+        speeds = json.loads(text)
+        speeds["phases"]["calls"] *= 2
+        return json.dumps(speeds)
+
+    assert differing("cclib/functional/speeds.json", other) == ALL
+    assert differing("cclib/functional/speeds.json", lambda text: json.dumps(json.loads(text), indent=4)) == set()
 
 
 def test_words_and_types_train_nothing(differing: Differing) -> None:
