@@ -19,7 +19,7 @@ from cclib.arguments import Scale, Size, Start
 from cclib.functional import check_input
 from cclib.functional.problem import Problem, windows_of
 from cclib.functional.sampling import sample
-from cclib.functional.tables import padded_axis, padding_index
+from cclib.functional.tables import padding_index
 from cclib.geometry import Axes, Taps
 from cclib.layers import CCConv2d
 from cclib.replacement import CALLING, HOOKS_OF_CALLS, own_code, replaced

@@ -31,9 +31,10 @@ def constant(function: Callable[Given, Made]) -> Callable[Given, Made]:
 def fixed(value: Value) -> Value:
     """``value``; a number that is a symbol of the graph becomes the number that it stands for, so that another one
     compiles another graph."""
+    given: object = value
     if torch.compiler.is_compiling():
-        if type(value) is float:
-            return cast(Value, float.fromhex(value.hex()))
-        if type(value) is int:
-            return cast(Value, index(value))
+        if type(given) is float:
+            return cast(Value, float.fromhex(given.hex()))
+        if type(given) is int:
+            return cast(Value, index(given))
     return value

@@ -171,9 +171,9 @@ def integer(value: int | Array | None) -> int | Array | None:
 def known_place(*geometry: object) -> Place:
     """``new_place``, which keeps what it gave."""
     try:
-        return new_place(*geometry)  # type: ignore[arg-type]
+        return new_place(*geometry)
     except TypeError:  # what cannot be looked up is no number; say so
-        return new_place.__wrapped__(*geometry)  # type: ignore[arg-type]
+        return new_place.__wrapped__(*geometry)
 
 
 @lru_cache(maxsize=4096, typed=True)

@@ -38,7 +38,8 @@ class Convolution:
             return weights.permute(2, 3, 0, 1).contiguous()
         rows, columns = (torch.tensor(slots, device=weights.device) for slots in self.slots)
         chosen = weights.index_select(0, rows).index_select(1, columns).unflatten(2, (groups, -1))
-        return chosen.permute(2, 4, 3, 0, 1).flatten(0, 1).contiguous()
+        kernel: Tensor = chosen.permute(2, 4, 3, 0, 1).flatten(0, 1)
+        return kernel.contiguous()
 
     def weights(self, kernel: Tensor, groups: int, like: Tensor) -> Tensor:
         """The adjoint of ``kernel``, for weights ``like`` these."""
@@ -52,7 +53,7 @@ class Convolution:
 
     def forward(self, x: Tensor, kernel: Tensor, bias: Tensor | None, groups: int) -> Tensor:
         """(batch, in, height, width) -> (batch, out, height, width)."""
-        return torch.convolution(
+        y: Tensor = torch.convolution(
             self.fitted(x),
             kernel,
             bias,
@@ -63,6 +64,7 @@ class Convolution:
             self.output_padding,
             groups,
         )
+        return y
 
     def backward(
         self, gradient: Tensor, x: Tensor, kernel: Tensor, groups: int, wanted: Sequence[bool]
@@ -128,8 +130,14 @@ def transposed(grid: Grid) -> Convolution | None:
     vertical, horizontal = axes
     if vertical is None or horizontal is None:
         return None
-    stride, padding, output_padding, slots = zip(vertical, horizontal, strict=True)
-    return Convolution(True, stride, padding, output_padding, (0, 0, 0, 0), slots)
+    return Convolution(
+        True,
+        (vertical[0], horizontal[0]),
+        (vertical[1], horizontal[1]),
+        (vertical[2], horizontal[2]),
+        (0, 0, 0, 0),
+        (vertical[3], horizontal[3]),
+    )
 
 
 def transposed_axis(taps: Taps) -> tuple[int, int, int, tuple[int, ...]] | None:

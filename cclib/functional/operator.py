@@ -14,12 +14,12 @@ from torch import Tensor
 
 from cclib.functional.choice import pick
 from cclib.functional.implementations import OPERATORS
-from cclib.functional.problem import problem_of
+from cclib.functional.problem import Work, problem_of
 from cclib.functional.registry import Implementation
 from cclib.functional.sampling import memory_format
 from cclib.functional.tables import kept
 
-__all__ = ["continuous_convolution", "implementation_of"]
+__all__ = ["continuous_convolution", "implementation_of", "multiply_adds_of"]
 
 LIBRARY = torch.library.Library("cclib", "DEF")
 LIBRARY.define("table(str kind, str of, Tensor like) -> Tensor")
@@ -53,6 +53,15 @@ def implementation_of(x: Tensor, coefficients: Tensor, problem: str, implementat
     return OPERATORS[pick(implementation, problem, shape, matrices, x.element_size())]
 
 
+def multiply_adds_of(x: Sequence[int], coefficients: Sequence[int], problem: str, implementation: str) -> int:
+    """Those of one forward pass, counted, for tensors of these shapes; ``problem`` is a key."""
+    work = Work(problem_of(problem), (x[0], x[1], x[2], x[3]), (coefficients[0], coefficients[1], coefficients[2]), 4)
+    name = pick(implementation, problem, work.shape, work.matrices, work.element_size)
+    cost = OPERATORS[name].cost(work)
+    assert cost is not None  # else it would not be picked
+    return cost.multiply_adds
+
+
 def forward(
     x: Tensor, functions: Tensor, coefficients: Tensor, bias: Tensor | None, problem: str, implementation: str
 ) -> Tensor:
@@ -74,9 +83,8 @@ def backward(
     wanted: Sequence[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
     if not len(x):
-        return tuple(
-            torch.zeros_like(t) if want else t.new_empty(0) for t, want in zip((x, functions, coefficients), wanted)
-        )  # type: ignore[return-value]
+        zeros = [torch.zeros_like(each) for each in (x, functions, coefficients)]
+        return zeros[0], zeros[1], zeros[2]
     chosen = implementation_of(x, coefficients, problem, implementation)
     dx, dfunctions, dcoefficients = chosen.backward(gradient, x, functions, coefficients, problem_of(problem), wanted)
     return (
@@ -153,7 +161,9 @@ def gradient_of_backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None
         replaced = [*saved]
         replaced[index] = v
         if needed[0]:
-            total[0] = add(total[0], continuous_convolution(*replaced, None, ctx.problem, ctx.implementation))
+            x, functions, coefficients = replaced
+            product = continuous_convolution(x, functions, coefficients, None, ctx.problem, ctx.implementation)
+            total[0] = add(total[0], product)
         wanted = [needed[1 + other] and other != index for other in range(3)]
         if any(wanted):
             for other, part in enumerate(partial_gradients(ctx, gradient, replaced, wanted)):

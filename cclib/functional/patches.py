@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -73,12 +74,13 @@ def weights(plan: Plan, functions: Tensor, matrices: Tensor, dtype: torch.dtype)
 
 def correlate(source: Tensor, plan: Plan, weights: Iterable[Tensor]) -> Tensor:
     """(batch, source channels, height, width) -> (batch, channels, *sizes of the plan)."""
-    patches = y = pixels = lines = None
-    for index, weight in enumerate(weights):
-        if patches is None:
-            patches = Patches(source, plan, weight.shape[1])
-            y, pixels = empty(source, plan.vertical, plan.horizontal, weight.shape[1])
-            lines = source.new_empty(*patches.lines, weight.shape[1])
+    weights = iter(weights)
+    first = next(weights)
+    channels = first.shape[1]
+    patches = Patches(source, plan, channels)
+    y, pixels = empty(source, plan.vertical, plan.horizontal, channels)
+    lines = source.new_empty(*patches.lines, channels)
+    for index, weight in enumerate(chain([first], weights)):
         for step, patch in patches.strip(index):
             torch.bmm(patch, of_step(weight, step), out=samples(lines, step))
         write(lines, pixels, index)

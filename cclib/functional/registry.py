@@ -61,8 +61,9 @@ class Implementation:
 
 @dataclass(frozen=True)
 class Speed:
-    """What turns a cost into the time of forward and backward: the seconds of each of its parts, on one core in float32.
+    """What turns a cost into the time of forward and backward: the seconds of each of its parts.
 
+    On one core, in float32.
     ``moved`` is of a byte. ``python -m companion.benchmark --refit`` fits them to times and writes ``speeds.json``.
     """
 

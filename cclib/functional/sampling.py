@@ -29,7 +29,7 @@ def sample(
     phase: str = "offsets",
     member: str = "membership",
 ) -> Tensor:
-    """``function``, the filter or its basis, at every pair of offsets of the problem ``key``, for an image ``like`` this.
+    """``function``, the filter or its basis, at every pair of offsets of the problem ``key``, for an image like this.
 
     Returns (vertical offsets, horizontal offsets, ...) in float32, or float64 for float64 images: half-precision
     offsets would move taps. With ``stretch`` the taps of each output are normalised. ``phase`` and ``member`` are the
@@ -116,6 +116,6 @@ def memory_format(x: Tensor) -> torch.memory_format:
 
 
 def extend(x: Tensor, rows: str, columns: str) -> Tensor:
-    """The image with just the rows and columns that the taps read, by tables of ``padding``; its memory format stays."""
+    """The image with just the rows and columns that the taps read, by tables of ``padding``, in its memory format."""
     chosen = x.index_select(-2, table("padding", rows, x)).index_select(-1, table("padding", columns, x))
     return chosen if transformed() else chosen.contiguous(memory_format=memory_format(x))

@@ -124,14 +124,24 @@ def padded_axis(n: int, low: int, high: int, padding_mode: str) -> str:
     Raises:
         ValueError: a reflection does not reach as far.
     """
-    widest = max(-low, high - n + 1)
-    if padding_mode == "reflect" and widest > n - 1:
-        raise ValueError(f"padding_mode 'reflect' allows a pad of at most {n - 1} on {n} pixels, got {widest}")
+    check_padding(n, low, high, padding_mode)
     return f"{padding_mode} {n} {low} {high}"
 
 
+def check_padding(n: int, low: int, high: int, padding_mode: str) -> None:
+    widest = max(-low, high - n + 1)
+    if padding_mode == "reflect" and widest > n - 1:
+        raise ValueError(f"padding_mode 'reflect' allows a pad of at most {n - 1} on {n} pixels, got {widest}")
+
+
 def padding_index(pixels: Sequence[int], n: int, padding_mode: str) -> list[int]:
-    """The pixels of an axis of n that stand for ``pixels``, some of which may lie outside; n where those are zero."""
+    """The pixels of an axis of n that stand for ``pixels``, some of which may lie outside; n where those are zero.
+
+    Raises:
+        ValueError: a reflection does not reach as far.
+    """
+    if pixels:
+        check_padding(n, min(pixels), max(pixels), padding_mode)
     if padding_mode == "zeros":
         return [i if 0 <= i < n else n for i in pixels]
     if padding_mode == "replicate":

@@ -6,8 +6,9 @@ import copy
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, register_flop_formula
 
+from cclib.functional.operator import multiply_adds_of
 from cclib.layers import CCConv2d
 
 __all__ = ["multiply_adds", "parameter_count"]
@@ -34,3 +35,17 @@ def multiply_adds(model: nn.Module, *inputs: Tensor, **options: object) -> float
         counted(*inputs, **options)
     flops: int = counter.get_total_flops()
     return flops / 2 / inputs[0].shape[0]
+
+
+@register_flop_formula(torch.ops.cclib.continuous_convolution)
+def flops(
+    x: torch.Size,
+    functions: torch.Size,
+    coefficients: torch.Size,
+    bias: torch.Size | None,
+    problem: str,
+    implementation: str,
+    **_: object,
+) -> int:
+    """Of the operator, which the counter does not look into."""
+    return 2 * multiply_adds_of(x, coefficients, problem, implementation)

@@ -1,10 +1,5 @@
 """The ways to sum taps times weights, a module each."""
 
-from cclib.functional.implementations.basis import BASIS
-from cclib.functional.implementations.phases import PHASES
-from cclib.functional.implementations.pixels import PIXELS
-from cclib.functional.registry import Implementation
+from cclib.functional.implementations.known import OPERATORS
 
 __all__ = ["OPERATORS"]
-
-OPERATORS: dict[str, Implementation] = {"phases": PHASES, "basis": BASIS, "pixels": PIXELS}

@@ -86,12 +86,14 @@ def backward(
 
 def matrices_of(coefficients: Tensor, groups: int) -> Tensor:
     """(features, out, in / groups) -> (groups, out / groups, features * in / groups)."""
-    return coefficients.unflatten(1, (groups, -1)).permute(1, 2, 0, 3).flatten(2).contiguous()
+    matrices: Tensor = coefficients.unflatten(1, (groups, -1)).permute(1, 2, 0, 3).flatten(2)
+    return matrices.contiguous()
 
 
 def grouped(contracted: Tensor, groups: int) -> Tensor:
     """(samples, features, in) -> (groups, samples, features * in / groups)."""
-    return contracted.unflatten(2, (groups, -1)).permute(2, 0, 1, 3).flatten(2)
+    by_group: Tensor = contracted.unflatten(2, (groups, -1)).permute(2, 0, 1, 3)
+    return by_group.flatten(2)
 
 
 def channels(x: Tensor, matrices: Tensor) -> Tensor:
@@ -117,7 +119,8 @@ def read(image: Tensor, table: Tensor, lines: Lines, problem: Problem) -> tuple[
 def contract_taps(patches: Tensor, values: Tensor, batch: int) -> Tensor:
     """(pixels * batch, features, in)."""
     contracted = torch.bmm(values.mT, patches)  # (pixels, features, batch * in)
-    return contracted.unflatten(2, (batch, -1)).transpose(1, 2).flatten(0, 1)
+    of_images: Tensor = contracted.unflatten(2, (batch, -1)).transpose(1, 2)
+    return of_images.flatten(0, 1)
 
 
 def pixels_first(x: Tensor) -> Tensor:

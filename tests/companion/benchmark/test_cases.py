@@ -91,7 +91,7 @@ def test_the_way_that_is_explained_is_the_one_that_runs():
 
 
 def test_what_serves():
-    assert [method for method in METHODS if not serves(method, GROUPED)] == ["patches", "pixels"]
+    assert [method for method in METHODS if not serves(method, GROUPED)] == ["pixels"]
     assert [case for case in TABLE if not serves("reference", case)] == [TABLE[9]]
     assert all(serves(way, SMALL) for way in METHODS)
 
