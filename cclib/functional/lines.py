@@ -13,7 +13,9 @@ from torch import Tensor
 from cclib.functional.problem import Problem, Work
 from cclib.functional.tables import table
 
-__all__ = ["Lines", "beyond", "lines_of", "listed"]
+__all__ = ["Lines", "beyond", "lines_of", "listed", "taps_at_a_time"]
+
+FEW_NUMBERS = 2**18  # so many are held in any case
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,12 @@ def lines_of(problem: Problem, like: Tensor, most: int) -> Iterator[Lines]:
         pixels = rows[chosen] * width + columns
         pixels = pixels.where((rows[chosen] < height) & (columns < width), height * width)
         yield Lines(chosen, slots.flatten(), pixels.flatten())
+
+
+def taps_at_a_time(images: int, share: float, per_tap: int) -> int:
+    """How many taps are worked on at one time, of ``per_tap`` numbers each: these are to need a ``share`` of the
+    memory of both images, or little anyway."""
+    return max(int(images * share), FEW_NUMBERS) // per_tap
 
 
 def beyond(functions: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ __all__ = ["correlate", "gradients", "weights"]
 # memory of a call within a few times that of its images.
 PATCH_BYTES = 2**21
 SHARE = 0.5
+FEW_NUMBERS = 2**18  # so many are held in any case
 
 
 class Patches:
@@ -39,9 +40,8 @@ class Patches:
         vertical, horizontal = plan.vertical, plan.horizontal
         self.grid = len(source), vertical.count, len(vertical.runs), horizontal.count, len(horizontal.runs)
         self.lines = len(horizontal.runs), len(source) * vertical.count * horizontal.count
-        most = min(
-            PATCH_BYTES // source.element_size(), int((source.numel() + math.prod(self.grid) * channels) * SHARE)
-        )
+        images = source.numel() + math.prod(self.grid) * channels
+        most = min(PATCH_BYTES // source.element_size(), max(int(images * SHARE), FEW_NUMBERS))
         self.image = padded(source, vertical, horizontal).image
         per_image, per_line, _, _ = self.image.stride()
         self.strips = steps(plan, len(source), source.shape[1], per_image, per_line, most)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from cclib.functional.lines import Lines, beyond, lines_of, listed
+from cclib.functional.lines import Lines, beyond, lines_of, listed, taps_at_a_time
 from cclib.functional.problem import Problem, Work
 from cclib.functional.products import linear
 from cclib.functional.registry import Cost, Gradients, Implementation
@@ -32,7 +32,8 @@ def forward(x: Tensor, prepared: Iterable[Tensor], bias: Tensor | None, problem:
     features, out_channels = table.shape[1], matrices.shape[0] * matrices.shape[1]
     y = x.new_empty((len(x), out_channels, *problem.size)).contiguous(memory_format=memory_format(x))
     image = pixels_first(x)
-    for lines in lines_of(problem, x, taps_at_a_time(x, y, features)):
+    most = taps_at_a_time(x.numel() + y.numel(), SHARE, x.shape[0] * x.shape[1] + features)
+    for lines in lines_of(problem, x, most):
         patches, values = read(image, table, lines, problem)
         contracted = contract_taps(patches, values, len(x))
         part = channels(contracted, matrices).view(-1, y.shape[3], len(x), out_channels)
@@ -49,10 +50,11 @@ def backward(
     features, out_channels = len(coefficients), coefficients.shape[1]
     transposed = matrices.mT.contiguous()
     image = pixels_first(x)
+    most = taps_at_a_time(x.numel() + gradient.numel(), SHARE, x.shape[0] * x.shape[1] + features)
     dimage = torch.zeros_like(image) if wanted[0] else None
     precise = torch.promote_types(x.dtype, torch.float32)  # of the sums over lines
     dtable, dmatrices = torch.zeros_like(table, dtype=precise), torch.zeros_like(matrices, dtype=precise)
-    for lines in lines_of(problem, x, taps_at_a_time(x, gradient, features)):
+    for lines in lines_of(problem, x, most):
         patches, values = read(image, table, lines, problem)  # (pixels, taps, batch * in), (pixels, taps, features)
         part = gradient[:, :, lines.rows].permute(2, 3, 0, 1).reshape(-1, out_channels)
         if wanted[2]:
@@ -103,10 +105,6 @@ def channels(x: Tensor, matrices: Tensor) -> Tensor:
         return linear(x.flatten(1), matrices[0])
     by_group = x.unflatten(1, (len(matrices), -1)).transpose(0, 1) if x.ndim == 2 else grouped(x, len(matrices))
     return torch.bmm(by_group, matrices.mT).transpose(0, 1).flatten(1)
-
-
-def taps_at_a_time(x: Tensor, y: Tensor, features: int) -> int:
-    return int((x.numel() + y.numel()) * SHARE) // (len(x) * x.shape[1] + features)
 
 
 def read(image: Tensor, table: Tensor, lines: Lines, problem: Problem) -> tuple[Tensor, Tensor]:

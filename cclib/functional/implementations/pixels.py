@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from cclib.functional.lines import Lines, beyond, lines_of, listed
+from cclib.functional.lines import Lines, beyond, lines_of, listed, taps_at_a_time
 from cclib.functional.problem import Problem, Work
 from cclib.functional.products import linear
 from cclib.functional.registry import Cost, Gradients, Implementation
@@ -34,7 +34,8 @@ def forward(x: Tensor, prepared: Iterable[Tensor], bias: Tensor | None, problem:
     out_channels = coefficients.shape[2]
     y = x.new_empty((len(x), out_channels, *problem.size)).contiguous(memory_format=memory_format(x))
     image, matrices = batch_last(x), coefficients.flatten(1).t().contiguous()
-    for lines in lines_of(problem, x, taps_at_a_time(x, y, coefficients)):
+    most = taps_at_a_time(x.numel() + y.numel(), SHARE, numbers_per_tap(x, coefficients))
+    for lines in lines_of(problem, x, most):
         patches, _, weights = read(image, table, matrices, lines, problem, x.shape[1])
         part = torch.bmm(weights.mT, patches).view(-1, y.shape[3], out_channels, len(x))
         y[:, :, lines.rows] = part.permute(3, 2, 0, 1)
@@ -53,7 +54,8 @@ def backward(
     dimage = torch.zeros_like(image) if wanted[0] else None
     precise = torch.promote_types(x.dtype, torch.float32)  # of the sums over lines
     dtable, dmatrices = torch.zeros_like(table, dtype=precise), torch.zeros_like(flat, dtype=precise)
-    for lines in lines_of(problem, x, taps_at_a_time(x, gradient, coefficients)):
+    most = taps_at_a_time(x.numel() + gradient.numel(), SHARE, numbers_per_tap(x, coefficients))
+    for lines in lines_of(problem, x, most):
         patches, values, weights = read(image, table, matrices, lines, problem, in_channels)
         part = gradient[:, :, lines.rows].permute(2, 3, 1, 0).contiguous().view(-1, out_channels, len(x))
         if wanted[1] or wanted[2]:
@@ -80,9 +82,8 @@ def backward(
     )
 
 
-def taps_at_a_time(x: Tensor, y: Tensor, coefficients: Tensor) -> int:
-    per_tap = len(x) * x.shape[1] + coefficients[0].numel() + len(coefficients)
-    return int((x.numel() + y.numel()) * SHARE) // per_tap
+def numbers_per_tap(x: Tensor, coefficients: Tensor) -> int:
+    return x.shape[0] * x.shape[1] + coefficients[0].numel() + len(coefficients)
 
 
 def read(
