@@ -17,7 +17,7 @@ from cclib.functional.choice import check_memory
 from cclib.functional.composed import contract
 from cclib.functional.derivatives import transformed
 from cclib.functional.implementations import OPERATORS
-from cclib.functional.operator import continuous_convolution, implementation_of
+from cclib.functional.operator import continuous_convolution, picked
 from cclib.functional.problem import Problem, problem_of, windows_of
 from cclib.functional.reference import reference
 from cclib.functional.sampling import extend, memory_format, result_dtype, sample
@@ -285,18 +285,18 @@ def summed(x: Tensor, filter: Filter, bias: Tensor | None, where: Place, impleme
             return reference(x, filter, bias, key, where.groups, where.stretch)
         coefficients = filter.coefficients()
         if not torch.compiler.is_compiling():
-            chosen = implementation_of(x, coefficients, key, implementation)
+            name = picked(x, coefficients, key, implementation)
             if transformed(x):
                 functions = sample(filter.basis, filter, key, where.stretch, x)
                 return contract(x, functions, coefficients, bias, key, where.groups)
             if not may_need_gradient(x, bias, filter) and is_plain(x):
-                problem = problem_of(key)
+                problem, chosen = problem_of(key), OPERATORS[name]
 
                 def prepared() -> list[Tensor]:
                     functions = sample(filter.basis, filter, key, where.stretch, x)
                     return list(chosen.prepare(functions, coefficients, problem, x.dtype))
 
-                kept = remembered(filter, (id(chosen), key, x.dtype, x.device), prepared)
+                kept = remembered(filter, (name, key, x.dtype, x.device), prepared)
                 return chosen.forward(x, kept, bias, problem).contiguous(memory_format=memory_format(x))
         functions = sample(filter.basis, filter, key, where.stretch, x)
         return continuous_convolution(x, functions, coefficients, bias, key, implementation)

@@ -15,11 +15,10 @@ from torch import Tensor
 from cclib.functional.choice import pick
 from cclib.functional.implementations import OPERATORS
 from cclib.functional.problem import Work, problem_of
-from cclib.functional.registry import Implementation
 from cclib.functional.sampling import memory_format
 from cclib.functional.tables import kept
 
-__all__ = ["continuous_convolution", "implementation_of", "multiply_adds_of"]
+__all__ = ["continuous_convolution", "multiply_adds_of", "picked"]
 
 LIBRARY = torch.library.Library("cclib", "DEF")
 LIBRARY.define("table(str kind, str of, Tensor like) -> Tensor")
@@ -41,8 +40,8 @@ def continuous_convolution(
     return y
 
 
-def implementation_of(x: Tensor, coefficients: Tensor, problem: str, implementation: str) -> Implementation:
-    """The implementation by its name, which may be "auto".
+def picked(x: Tensor, coefficients: Tensor, problem: str, implementation: str) -> str:
+    """The name of the implementation, where it may be "auto".
 
     Raises:
         ValueError: it cannot serve, or would need very much more memory than input and output.
@@ -50,7 +49,7 @@ def implementation_of(x: Tensor, coefficients: Tensor, problem: str, implementat
     batch, channels, height, width = x.shape
     features, out_channels, in_per_group = coefficients.shape
     shape, matrices = (batch, channels, height, width), (features, out_channels, in_per_group)
-    return OPERATORS[pick(implementation, problem, shape, matrices, x.element_size())]
+    return pick(implementation, problem, shape, matrices, x.element_size())
 
 
 def multiply_adds_of(x: Sequence[int], coefficients: Sequence[int], problem: str, implementation: str) -> int:
@@ -68,7 +67,7 @@ def forward(
     resolved = problem_of(problem)
     if not len(x):
         return empty_output(x, coefficients, problem)
-    chosen = implementation_of(x, coefficients, problem, implementation)
+    chosen = OPERATORS[picked(x, coefficients, problem, implementation)]
     y = chosen.forward(x, chosen.prepare(functions, coefficients, resolved, x.dtype), bias, resolved)
     return y.contiguous(memory_format=memory_format(x))
 
@@ -85,7 +84,7 @@ def backward(
     if not len(x):
         zeros = [torch.zeros_like(each) for each in (x, functions, coefficients)]
         return zeros[0], zeros[1], zeros[2]
-    chosen = implementation_of(x, coefficients, problem, implementation)
+    chosen = OPERATORS[picked(x, coefficients, problem, implementation)]
     dx, dfunctions, dcoefficients = chosen.backward(gradient, x, functions, coefficients, problem_of(problem), wanted)
     return (
         dx.contiguous(memory_format=memory_format(x)) if dx is not None and wanted[0] else x.new_empty(0),

@@ -25,7 +25,7 @@ __all__ = ["correlate", "gradients", "weights"]
 # memory of a call within a few times that of its images.
 PATCH_BYTES = 2**21
 SHARE = 0.5
-FEW_NUMBERS = 2**18  # so many are held in any case
+FEW_NUMBERS = 2**16  # so many are held in any case
 
 
 class Patches:

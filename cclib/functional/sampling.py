@@ -18,6 +18,7 @@ from cclib.functional.tables import table
 __all__ = ["extend", "memory_format", "result_dtype", "sample"]
 
 NUMBERS_PER_OFFSET = 128  # about what a filter keeps for its gradient
+FEW_NUMBERS = 2**18  # so many are kept in any case
 
 
 def sample(
@@ -53,7 +54,7 @@ def evaluate(function: Callable[[Tensor], Tensor], filter: Filter, offsets: Tens
     image, they are computed again for the gradient."""
     if torch.compiler.is_compiling() or not torch.is_grad_enabled() or transformed():
         return function(offsets)
-    few = offsets.numel() // 2 * NUMBERS_PER_OFFSET <= like.numel()
+    few = offsets.numel() // 2 * NUMBERS_PER_OFFSET <= max(like.numel(), FEW_NUMBERS)
     state = None if few else state_of(filter)
     if state is None:
         return function(offsets)

@@ -13,7 +13,7 @@ from torch import Tensor
 from cclib.functional.products import linear
 from cclib.geometry import Runs
 
-__all__ = ["FilterGradients", "kernels", "strips", "whole"]
+__all__ = ["FilterGradients", "adjoint", "kernels", "strips", "whole"]
 
 
 def strips(functions: Tensor, coefficients: Tensor, vertical: Runs, dtype: torch.dtype) -> Iterator[Tensor]:
@@ -26,18 +26,17 @@ def strips(functions: Tensor, coefficients: Tensor, vertical: Runs, dtype: torch
         yield of_offsets(chosen(functions, 0, run.slots), matrices, coefficients).to(dtype)
 
 
-def kernels(strip: Tensor, horizontal: Runs, groups: int, of_inputs: bool = False) -> Iterator[Tensor]:
-    """Of a strip for each horizontal run the kernel of a convolution, (out, in / groups, rows, columns).
-
-    ``of_inputs``: of the convolution that takes the gradient of the output to that of the input,
-    (in, out / groups, rows, columns).
-    """
+def kernels(strip: Tensor, horizontal: Runs) -> Iterator[Tensor]:
+    """Of a strip for each horizontal run the kernel of a convolution, (out, in / groups, rows, columns), with the
+    channels last."""
     for run in horizontal.runs:
-        kernel = chosen(strip, 1, run.slots)
-        if of_inputs:
-            yield kernel.unflatten(2, (groups, -1)).permute(2, 4, 3, 0, 1).flatten(0, 1)
-        else:
-            yield kernel.permute(2, 3, 0, 1)
+        yield chosen(strip, 1, run.slots).permute(2, 3, 0, 1).contiguous(memory_format=torch.channels_last)
+
+
+def adjoint(coefficients: Tensor, groups: int) -> Tensor:
+    """The coefficients (features, in, out / groups) of the sum that takes gradients of outputs to those of inputs."""
+    by_group: Tensor = coefficients.unflatten(1, (groups, -1)).mT
+    return by_group.flatten(1, 2)
 
 
 def whole(functions: Tensor, coefficients: Tensor, dtype: torch.dtype) -> Tensor:

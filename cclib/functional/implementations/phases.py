@@ -18,7 +18,7 @@ from cclib.functional.images import padded
 from cclib.functional.plans import Plan, plan_of
 from cclib.functional.problem import Problem, Work
 from cclib.functional.registry import Cost, Gradients, Implementation
-from cclib.functional.weights import FilterGradients, kernels, strips, whole
+from cclib.functional.weights import FilterGradients, adjoint, kernels, strips, whole
 from cclib.geometry import Runs, input_runs, output_runs
 
 __all__ = ["PHASES"]
@@ -36,8 +36,7 @@ def prepare(functions: Tensor, coefficients: Tensor, problem: Problem, dtype: to
         yield from patches.weights(plan(problem, vertical, horizontal), functions.flatten(0, 1), coefficients.mT, dtype)
     else:
         for strip in strips(functions, coefficients, vertical, dtype):
-            for kernel in kernels(strip, horizontal, problem.groups):
-                yield kernel.contiguous()
+            yield from kernels(strip, horizontal)
 
 
 def forward(x: Tensor, prepared: Iterable[Tensor], bias: Tensor | None, problem: Problem) -> Tensor:
@@ -107,11 +106,8 @@ def backward_of_views(
         dfunctions, dcoefficients = gradients.result()
         del image, gradients
     if wanted[0]:
-        prepared = (
-            kernel
-            for strip in strips(functions, coefficients, read_by[0], x.dtype)
-            for kernel in kernels(strip, read_by[1], problem.groups, of_inputs=True)
-        )
+        matrices = adjoint(coefficients, problem.groups)
+        prepared = (k for strip in strips(functions, matrices, read_by[0], x.dtype) for k in kernels(strip, read_by[1]))
         dx = views.correlate(source, *read_by, prepared, None, x)
     return dx, dfunctions, dcoefficients
 
