@@ -20,6 +20,9 @@ __all__ = ["Axes", "Axis", "Counts", "DiscreteAxis", "Grid", "Phase", "Run", "Ru
 __all__ += ["input_runs", "layer_axes", "output_runs", "resize_axes", "taps_of"]
 
 
+LARGEST_SIZE = 2**31 - 1  # outputs of one axis
+
+
 @dataclass(frozen=True)
 class Axis:
     """One axis of a layer: output ``o`` of ``n_out`` falls at ``start + o * step`` on an axis of ``n_in`` input
@@ -55,6 +58,8 @@ class Axis:
         else:
             n_out = as_size(size, "size")
             ratio = Fraction(n_out, n_in) if given is None else given
+        if n_out > LARGEST_SIZE:
+            raise ValueError(f"scale or size asks for more than {LARGEST_SIZE} outputs of an axis of {n_in} pixels")
         step = 1 / ratio
         centred = (n_in - 1 - (n_out - 1) * step) / 2
         return cls(n_in, n_out, centred if start is None else as_fraction(start, "start"), step)

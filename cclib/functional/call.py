@@ -98,7 +98,8 @@ class Place(NamedTuple):
         rows, columns: the tables by which the image is extended before, or "" where it is not.
         extended: the size of the image then.
         silent: how many outputs read nothing and are not computed, (left, right, above, below).
-        size: of the output that is computed; 0 where no output reads anything.
+        size: of the output that is computed.
+        reads: whether any output reads anything.
     """
 
     key: str
@@ -109,6 +110,7 @@ class Place(NamedTuple):
     extended: tuple[int, int]
     silent: tuple[int, int, int, int]
     size: tuple[int, int]
+    reads: bool
 
 
 def place(
@@ -229,7 +231,8 @@ def new_place(
         columns,
         (axes[0].n_in, axes[1].n_in),
         (*silent[1], *silent[0]),
-        (axes[0].n_out, axes[1].n_out) if reads else (0, 0),
+        (axes[0].n_out, axes[1].n_out),
+        reads,
     )
 
 
@@ -265,7 +268,7 @@ def convolve(x: Tensor, filter: Filter, bias: Tensor | None, where: Place, imple
         return convolve(x.unsqueeze(0), filter, bias, where, implementation).squeeze(0)
     x = x.to(result_dtype(x))
     bias = None if bias is None else bias.to(x.dtype)
-    silent = any(where.silent) or not where.size[0]
+    silent = any(where.silent) or not where.reads
     y = summed(x, filter, None if silent else bias, where, implementation)
     if silent:
         y = F.pad(y, where.silent)
@@ -279,8 +282,8 @@ def summed(x: Tensor, filter: Filter, bias: Tensor | None, where: Place, impleme
     if where.rows:
         x = extended(x, filter, where)
     with torch.autocast(x.device.type, enabled=False):
-        if not where.size[0]:
-            return nothing(x, filter, problem_of(key))
+        if not where.reads:
+            return nothing(x, filter, where.size)
         if implementation == "reference":
             return reference(x, filter, bias, key, where.groups, where.stretch)
         coefficients = filter.coefficients()
@@ -311,11 +314,11 @@ def extended(x: Tensor, filter: Filter, where: Place) -> Tensor:
     return extend(x, where.rows, where.columns)
 
 
-def nothing(x: Tensor, filter: Filter, problem: Problem) -> Tensor:
+def nothing(x: Tensor, filter: Filter, size: tuple[int, int]) -> Tensor:
     """Zeros, with gradients that are zero."""
     coefficients = filter.coefficients()
     zero = x[..., :0].sum() + coefficients[..., :0].sum()
-    return zero.expand(x.shape[0], coefficients.shape[1], *problem.size)
+    return zero.expand(x.shape[0], coefficients.shape[1], *size)
 
 
 def is_plain(x: Tensor) -> bool:

@@ -27,24 +27,26 @@ def sample(
     key: str,
     stretch: bool,
     like: Tensor,
-    phase: str = "offsets",
-    member: str = "membership",
+    of_phases: bool = True,
 ) -> Tensor:
     """``function``, the filter or its basis, at every pair of offsets of the problem ``key``, for an image like this.
 
     Returns (vertical offsets, horizontal offsets, ...) in float32, or float64 for float64 images: half-precision
-    offsets would move taps. With ``stretch`` the taps of each output are normalised. ``phase`` and ``member`` are the
-    tables of the offsets and of which output each belongs to.
+    offsets would move taps. With ``stretch`` the taps of each output are normalised. Without ``of_phases`` the offsets
+    are those of every output.
     """
     precise = like if like.dtype == torch.float64 else like.new_empty(0, dtype=torch.float32)
     with torch.autocast(like.device.type, enabled=False):
-        axes = [table(phase, f"{key} {axis}", precise) for axis in (0, 1)]
+        kind = "" if of_phases else "every_"
+        axes = [table(f"{kind}offset", f"{key} {axis}", precise) for axis in (0, 1)]
         offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
         values = evaluate(function, filter, offsets, like)
         if stretch:
             mass = filter.mass(offsets)
-            vertical, horizontal = (table(member, f"{key} {axis}", mass) for axis in (0, 1))
-            total = vertical.T @ (vertical @ mass @ horizontal.T) @ horizontal  # of the output that the tap belongs to
+            rows, columns = (table(f"{kind}first", f"{key} {axis}", mass) for axis in (0, 1))
+            total = torch.zeros_like(mass).index_add(0, rows, mass)
+            total = torch.zeros_like(mass).index_add(1, columns, total)
+            total = total.index_select(0, rows).index_select(1, columns)  # of the output that the tap belongs to
             values = values / total[(...,) + (None,) * (values.ndim - 2)]
     return values
 

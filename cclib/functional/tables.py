@@ -45,14 +45,14 @@ def taps_in(of: str, by_phase: bool = True) -> Taps:
     return problem_of(key).grid_of(by_phase)[int(axis)]
 
 
-def offsets(of: str) -> Tensor:
+def offset(of: str) -> Tensor:
     """Where the filter is read, phase by phase."""
     return torch.tensor(taps_in(of).offsets, dtype=torch.float64)
 
 
-def membership(of: str) -> Tensor:
-    """Which offset belongs to which phase: ones and zeros (phases, offsets)."""
-    return members(taps_in(of))
+def first(of: str) -> Tensor:
+    """For each offset the place of the first one of its phase."""
+    return firsts(taps_in(of))
 
 
 def slots(of: str) -> Tensor:
@@ -71,9 +71,18 @@ def every_offset(of: str) -> Tensor:
     return torch.tensor(taps_in(of, by_phase=False).offsets, dtype=torch.float64)
 
 
-def every_membership(of: str) -> Tensor:
+def every_first(of: str) -> Tensor:
+    """For each of ``every_offset`` the place of the first one of its output."""
+    return firsts(taps_in(of, by_phase=False))
+
+
+def membership(of: str) -> Tensor:
     """Which of ``every_offset`` belongs to which output: ones and zeros (outputs, offsets)."""
-    return members(taps_in(of, by_phase=False))
+    taps = taps_in(of, by_phase=False)
+    member = torch.zeros(len(taps.phases), len(taps.offsets), dtype=torch.float64)
+    for row, own in zip(member, taps.slots, strict=True):
+        row[own.start : own.stop] = 1
+    return member
 
 
 def every_pixel(of: str) -> Tensor:
@@ -92,15 +101,12 @@ def padding(of: str) -> Tensor:
 # By kind, what makes the table of ``of``.
 TABLES: dict[str, Callable[[str], Tensor]] = {
     function.__name__: function
-    for function in (offsets, membership, slots, pixels, every_offset, every_membership, every_pixel, padding)
+    for function in (offset, first, slots, pixels, every_offset, every_first, every_pixel, membership, padding)
 }
 
 
-def members(taps: Taps) -> Tensor:
-    member = torch.zeros(len(taps.phases), len(taps.offsets), dtype=torch.float64)
-    for row, own in zip(member, taps.slots, strict=True):
-        row[own.start : own.stop] = 1
-    return member
+def firsts(taps: Taps) -> Tensor:
+    return torch.tensor([own.start for own in taps.slots for _ in own], dtype=torch.long)
 
 
 @lru_cache(maxsize=64)
