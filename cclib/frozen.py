@@ -1,7 +1,8 @@
-"""Continuous convolutions at one geometry as plain ones, a layer's or a network's, for deployment: torch.export, ONNX.
+"""Continuous convolutions at one geometry as plain ones, a layer's or a network's, for deployment: ONNX, and where
+there is no ``cclib``. torch.compile and torch.export take layers that are not frozen too.
 
-What is frozen and exported has static image sizes, since the number of phases, and with it the number of weights,
-follows from the size; the batch size can be dynamic. For several image sizes freeze a network once for each.
+What is frozen has static image sizes, since the number of phases, and with it the number of weights, follows from the
+size; the batch size can be dynamic. For several image sizes freeze a network once for each.
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ def freeze(network: nn.Module, *inputs: object) -> nn.Module:
     """A copy of a network, for evaluation, in which every ``CCConv2d`` is frozen (``CCConv2d.freeze``).
 
     Each layer is frozen at the input size and geometry with which ``inputs`` reach it, so the copy takes inputs of
-    these sizes only, of any batch size. It holds plain layers and can go to torch.export and ONNX.
+    these sizes only, of any batch size. It holds plain layers and can go to ONNX, or anywhere without ``cclib``.
 
     Args:
         network: any module that contains ``CCConv2d`` layers, or is one.

@@ -35,6 +35,6 @@ def fixed(value: Value) -> Value:
     if torch.compiler.is_compiling():
         if type(given) is float:
             return cast(Value, float.fromhex(given.hex()))
-        if type(given) is int:
+        if type(given) is int or isinstance(given, torch.SymInt):  # the latter where an export is not strict
             return cast(Value, index(given))
     return value

@@ -88,6 +88,7 @@ class Convolution:
         return dx, dkernel
 
     def fitted(self, x: Tensor) -> Tensor:
+        """The image as the convolution takes it."""
         if self.transposed and x.device.type == "cpu":  # faster with the channels last, above all the gradients
             return x.contiguous(memory_format=torch.channels_last)
         return F.pad(x, self.around) if any(self.around) else x

@@ -1,4 +1,4 @@
-"""What ``gather`` reads for every sample of a grid, and in which steps. Made once for a geometry and kept."""
+"""What ``patches`` reads for every sample of a grid, and in which steps. Made once for a geometry and kept."""
 
 from __future__ import annotations
 

@@ -63,8 +63,8 @@ class Implementation:
 class Speed:
     """What turns a cost into the time of forward and backward: the seconds of each of its parts.
 
-    On one core, in float32.
-    ``moved`` is of a byte. ``python -m companion.benchmark --refit`` fits them to times and writes ``speeds.json``.
+    On one core, in float32; ``moved`` is of a byte. ``python -m companion.benchmark --refit`` fits them to times and
+    writes ``speeds.json``.
     """
 
     multiply_adds: float

@@ -58,6 +58,18 @@ def test_a_frozen_layer_reflects_too():
     torch.testing.assert_close(layer.freeze((12, 9))(x), layer(x), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("scale", [1, 0.75, 1.5])
+def test_a_reflection_wider_than_the_image_is_refused_as_by_the_layer(scale):
+    layer = CCConv2d(2, 2, 21, scale=scale, padding_mode="reflect")
+    words = re.compile(r"padding_mode 'reflect' allows a pad of at most 5 on 6 pixels, got \d+")
+    messages = []
+    for call in (lambda: layer(torch.zeros(1, 2, 6, 6)), lambda: layer.freeze(6)):
+        with pytest.raises(ValueError, match=words) as caught:
+            call()
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+
+
 @pytest.mark.parametrize(
     "conv", [nn.Conv2d(4, 6, 3, 2, 1), nn.ConvTranspose2d(4, 6, 4, 2, 1), nn.Conv2d(4, 4, 5, padding=2, groups=4)]
 )
@@ -225,25 +237,43 @@ def test_freezing_warns_where_it_makes_very_many_numbers():
     cclib.freeze(Sized(layer, (192, 256)), x)  # 8 times, few phases
 
 
-def test_the_export_of_a_layer_that_is_not_frozen_says_what_to_do():
-    network = nn.Sequential(CCConv2d(2, 3, 3, scale=0.75)).eval()
-    with pytest.raises(RuntimeError, match=r"cannot be exported; export the result of cclib\.freeze\(network, "):
-        torch.export.export(network, (torch.zeros(1, 2, 8, 8),), strict=False)
+class Enlarged(nn.Module):
+    """The function in a network."""
+
+    def __init__(self):
+        super().__init__()
+        self.filter = MLPFilter(2, 3, 4)
+
+    def forward(self, x):
+        return cclib.cc_conv2d(x, self.filter, scale=0.7)
 
 
-def test_the_export_of_the_function_is_refused_and_leaves_no_trace():
-    class Enlarged(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.filter = MLPFilter(2, 2, 4)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's exporter runs into its own
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("network", [nn.Sequential(CCConv2d(2, 3, 3, scale=0.75), nn.Tanh()), Enlarged()])
+def test_the_export_of_what_is_not_frozen(network, strict):
+    x = torch.randn(2, 2, 12, 12)
+    batch = ({0: torch.export.Dim("batch")},)
+    exported = torch.export.export(network.eval(), (x,), dynamic_shapes=batch, strict=strict)
+    graphs = [module.graph for module in exported.graph_module.modules() if isinstance(module, torch.fx.GraphModule)]
+    nodes = [str(node.target) for graph in graphs for node in graph.nodes]
+    assert nodes.count("cclib.continuous_convolution.default") == 1
+    for images in (x, torch.randn(5, 2, 12, 12)):
+        torch.testing.assert_close(exported.module()(images), network(images), rtol=1e-5, atol=1e-6)
 
-        def forward(self, x):
-            return cclib.cc_conv2d(x, self.filter, scale=0.7)
 
-    x = torch.randn(1, 2, 12, 12)
-    with pytest.raises(RuntimeError, match=r"cannot be exported; export the result of cclib\.freeze"):
-        torch.export.export(Enlarged(), (x,), strict=False)
-    network = Enlarged()
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("strict", [False, True])
+def test_the_image_size_of_an_export_is_fixed(strict):
+    network, x = Enlarged(), torch.randn(2, 2, 12, 12)
+    with pytest.raises(RuntimeError, match=r"marked height as dynamic but your code specialized it .* \(12\)"):
+        torch.export.export(network, (x,), dynamic_shapes=({2: torch.export.Dim("height")},), strict=strict)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_an_export_leaves_no_trace():
+    network, x = Enlarged(), torch.randn(1, 2, 12, 12)
+    torch.export.export(network, (x,), strict=False)
     expected = cclib.cc_conv2d(x, network.filter, scale=0.7, implementation="reference")
     torch.testing.assert_close(network(x), expected)
 

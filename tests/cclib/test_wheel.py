@@ -42,7 +42,7 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "cclib").rglob("*.py")}
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert held == {*modules, "cclib/py.typed"}
+    assert held == {*modules, "cclib/py.typed", "cclib/functional/speeds.json"}
     assert wheel.name.startswith(f"continuous_convolution-{cclib.__version__}-py3-none-any")
 
 
