@@ -196,12 +196,14 @@ def new_place(
     stretch: bool,
 ) -> Place:
     """``place`` of plain numbers."""
-    discrete = None
     if vertical_axis is not None and horizontal_axis is not None:
-        discrete = vertical_axis, horizontal_axis
-    scale = None if vertical_scale is None or horizontal_scale is None else (vertical_scale, horizontal_scale)
-    size = None if vertical_size is None or horizontal_size is None else (vertical_size, horizontal_size)
-    axes = layer_axes(height, width, scale, size, (vertical_start, horizontal_start), discrete)
+        starts = vertical_start, horizontal_start
+        axes = layer_axes(height, width, None, None, starts, (vertical_axis, horizontal_axis))
+    else:
+        axes = (
+            Axis.resize(height, vertical_scale, vertical_size, vertical_start),
+            Axis.resize(width, horizontal_scale, horizontal_size, horizontal_start),
+        )
     windows = windows_of(axes, (vertical_support, horizontal_support), closed, stretch)
     problem = Problem(axes, windows, groups, stretch)
     reads = all(counts.offsets for counts in problem.counts)
@@ -280,7 +282,7 @@ def summed(x: Tensor, filter: Filter, bias: Tensor | None, where: Place, impleme
         x = extended(x, filter, where)
     with torch.autocast(x.device.type, enabled=False):
         if not where.size[0]:
-            return nothing(x, filter, problem_of(key))
+            return nothing(x, filter, size_of(key))
         if implementation == "reference":
             return reference(x, filter, bias, key, where.groups, where.stretch)
         coefficients = filter.coefficients()
@@ -311,11 +313,18 @@ def extended(x: Tensor, filter: Filter, where: Place) -> Tensor:
     return extend(x, where.rows, where.columns)
 
 
-def nothing(x: Tensor, filter: Filter, problem: Problem) -> Tensor:
+@constant
+def size_of(key: str) -> tuple[int, int]:
+    """Of the output of a problem."""
+    return problem_of(key).size
+
+
+def nothing(x: Tensor, filter: Filter, size: tuple[int, int]) -> Tensor:
     """Zeros, with gradients that are zero."""
     coefficients = filter.coefficients()
     zero = x[..., :0].sum() + coefficients[..., :0].sum()
-    return zero.expand(x.shape[0], coefficients.shape[1], *problem.size)
+    y = zero.expand(x.shape[0], coefficients.shape[1], *size)
+    return y if transformed(x) else y.contiguous(memory_format=memory_format(x))
 
 
 def is_plain(x: Tensor) -> bool:
