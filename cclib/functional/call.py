@@ -324,7 +324,7 @@ def nothing(x: Tensor, filter: Filter, size: tuple[int, int]) -> Tensor:
     coefficients = filter.coefficients()
     zero = x[..., :0].sum() + coefficients[..., :0].sum()
     y = zero.expand(x.shape[0], coefficients.shape[1], *size)
-    return y if transformed(x) else y.contiguous(memory_format=memory_format(x))
+    return y if transformed() else y.contiguous(memory_format=memory_format(x))
 
 
 def is_plain(x: Tensor) -> bool:
