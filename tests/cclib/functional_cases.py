@@ -2,6 +2,7 @@
 and of evaluations."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -37,7 +38,7 @@ def serving(groups: int) -> tuple[str, ...]:
 
 
 # What runs inside of the operators, which a mode would see as one call.
-INSIDE = {
+INSIDE: dict[object, Callable[..., object]] = {
     torch.ops.cclib.continuous_convolution.default: forward,
     torch.ops.cclib.continuous_convolution_backward.default: backward,
 }

@@ -70,7 +70,9 @@ def test_mixed_third_derivatives_equal_those_of_the_reference(implementation, sc
 
     computed = third()
     layer.implementation = "reference"
-    torch.testing.assert_close(computed, third(), rtol=1e-8, atol=1e-9)
+    for a, b in zip(computed, third(), strict=True):
+        magnitude = b.abs().max().clamp_min(1)
+        torch.testing.assert_close(a / magnitude, b / magnitude, rtol=0, atol=1e-9)
 
 
 @every_implementation
