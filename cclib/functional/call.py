@@ -223,6 +223,10 @@ def new_place(
         if reads:
             silent = [(part.start, axis.n_out - part.stop) for part, axis in zip(parts, axes, strict=True)]
             axes = axes[0].part(parts[0]), axes[1].part(parts[1])
+    elif padding_mode != "zeros":  # one axis reads nothing; the other may still not reach too far
+        for axis, counts in zip(axes, problem.counts, strict=True):
+            if counts.offsets:
+                padded_axis(axis.n_in, *counts.reach, padding_mode)
     return Place(
         Problem(axes, windows, groups, stretch).key,
         stretch,
