@@ -198,12 +198,14 @@ def new_place(
     stretch: bool,
 ) -> Place:
     """``place`` of plain numbers."""
-    discrete = None
     if vertical_axis is not None and horizontal_axis is not None:
-        discrete = vertical_axis, horizontal_axis
-    scale = None if vertical_scale is None or horizontal_scale is None else (vertical_scale, horizontal_scale)
-    size = None if vertical_size is None or horizontal_size is None else (vertical_size, horizontal_size)
-    axes = layer_axes(height, width, scale, size, (vertical_start, horizontal_start), discrete)
+        starts = vertical_start, horizontal_start
+        axes = layer_axes(height, width, None, None, starts, (vertical_axis, horizontal_axis))
+    else:
+        axes = (
+            Axis.resize(height, vertical_scale, vertical_size, vertical_start),
+            Axis.resize(width, horizontal_scale, horizontal_size, horizontal_start),
+        )
     windows = windows_of(axes, (vertical_support, horizontal_support), closed, stretch)
     problem = Problem(axes, windows, groups, stretch)
     reads = all(counts.offsets for counts in problem.counts)
@@ -223,6 +225,10 @@ def new_place(
         if reads:
             silent = [(part.start, axis.n_out - part.stop) for part, axis in zip(parts, axes, strict=True)]
             axes = axes[0].part(parts[0]), axes[1].part(parts[1])
+    elif padding_mode != "zeros":  # one axis reads nothing; the other may still not reach too far
+        for axis, counts in zip(axes, problem.counts, strict=True):
+            if counts.offsets:
+                padded_axis(axis.n_in, *counts.reach, padding_mode)
     return Place(
         Problem(axes, windows, groups, stretch).key,
         stretch,
@@ -318,7 +324,8 @@ def nothing(x: Tensor, filter: Filter, size: tuple[int, int]) -> Tensor:
     """Zeros, with gradients that are zero."""
     coefficients = filter.coefficients()
     zero = x[..., :0].sum() + coefficients[..., :0].sum()
-    return zero.expand(x.shape[0], coefficients.shape[1], *size)
+    y = zero.expand(x.shape[0], coefficients.shape[1], *size)
+    return y if transformed() else y.contiguous(memory_format=memory_format(x))
 
 
 def is_plain(x: Tensor) -> bool:

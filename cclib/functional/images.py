@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -89,8 +90,10 @@ def empty(like: Tensor, vertical: Runs, horizontal: Runs, channels: int) -> tupl
     """An image for all samples of the runs, filled up to the same number for each, and the view of it that has a place
     for each run, (batch, lines, vertical runs, columns, horizontal runs, channels)."""
     grid = like.shape[0], vertical.count, len(vertical.runs), horizontal.count, len(horizontal.runs), channels
-    image = like.new_empty(grid[0], grid[1] * grid[2], grid[3] * grid[4], channels)
-    return image.permute(0, 3, 1, 2), image.view(grid)
+    shape = grid[0], channels, grid[1] * grid[2], grid[3] * grid[4]
+    # no view of another tensor, so that the output can be changed in place
+    image = torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
+    return image, image.permute(0, 2, 3, 1).view(grid)
 
 
 def cropped(y: Tensor, vertical: Runs, horizontal: Runs, like: Tensor) -> Tensor:

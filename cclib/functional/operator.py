@@ -190,6 +190,7 @@ def register() -> None:
         LIBRARY.impl(f"continuous_convolution{suffix}", function, "CompositeExplicitAutograd")
         torch.library.register_fake(f"{name}{suffix}", fake, lib=LIBRARY)
     LIBRARY.impl("table", table, "CompositeExplicitAutograd")
+    LIBRARY.impl("table", torch.library.fallthrough_kernel, "Autograd")  # it has no gradient
     torch.library.register_fake("cclib::table", fake_table, lib=LIBRARY)
     torch.library.register_autograd(name, gradient_of_forward, setup_context=save, lib=LIBRARY)
     torch.library.register_autograd(f"{name}_backward", gradient_of_backward, setup_context=save_backward, lib=LIBRARY)

@@ -120,5 +120,7 @@ def memory_format(x: Tensor) -> torch.memory_format:
 
 def extend(x: Tensor, rows: str, columns: str) -> Tensor:
     """The image with just the rows and columns that the taps read, by tables of ``padding``, in its memory format."""
-    chosen = x.index_select(-2, table("padding", rows, x)).index_select(-1, table("padding", columns, x))
-    return chosen if transformed() else chosen.contiguous(memory_format=memory_format(x))
+    vertical, horizontal = table("padding", rows, x), table("padding", columns, x)
+    if not transformed() and memory_format(x) == torch.channels_last:  # so that the gradient has that format too
+        return x.permute(0, 2, 3, 1).index_select(1, vertical).index_select(2, horizontal).permute(0, 3, 1, 2)
+    return x.index_select(-2, vertical).index_select(-1, horizontal)

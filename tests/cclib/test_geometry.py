@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cclib.geometry import Axis, Window, input_runs, output_runs, taps_of
+from cclib.geometry import FEW_PHASES, Axis, Window, counts_of, floor_sum, input_runs, output_runs, taps_of
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=150)
 fractions = st.fractions(Fraction(1, 5), 4, max_denominator=12)
@@ -167,3 +167,43 @@ def test_the_reach_of_runs_covers_all_that_they_read(taps):
         ]
         expected = (min(first for first, _ in used), max(last for _, last in used)) if used else (0, -1)
         assert runs.reach == expected
+
+
+@given(
+    st.integers(1, 40),
+    st.fractions(Fraction(1, 9), 9, max_denominator=130) | irrational,
+    st.none() | st.integers(1, 150),
+    st.none() | st.fractions(-9, 15, max_denominator=8) | st.sampled_from([math.sqrt(3), 10**20, -(10**6)]),
+    fractions | st.sampled_from([Fraction(1, 9), Fraction(9)]),
+    st.booleans(),
+    st.booleans(),
+)
+@PROPERTY
+def test_the_counts_are_those_of_the_taps(n_in, scale, size, start, support, closed, stretch):
+    axis = Axis.resize(n_in, scale, size, start)
+    window = Window(support, closed, min(axis.scale, Fraction(1)) if stretch else Fraction(1))
+    taps, counts = taps_of(axis, window), counts_of(axis, window)
+    assert counts.phases == len(taps.phases)
+    assert counts.offsets == len(taps.offsets)
+    assert taps.most <= counts.most <= taps.most + (counts.phases > FEW_PHASES)
+    if taps.offsets:
+        low, high = counts.reach
+        assert low <= taps.reach[0]
+        assert taps.reach[1] <= high
+        ends = [taps_at(window, axis.position(output)) for output in (0, axis.n_out - 1)]
+        assert counts.reach == (ends[0].start, max(ends[1].stop - 1, ends[0].start - 1))
+
+
+@given(st.integers(1, 60), st.integers(1, 50), st.integers(-200, 200), st.integers(-200, 200))
+@PROPERTY
+def test_a_sum_of_floors(count, divisor, step, first):
+    assert floor_sum(count, divisor, step, first) == sum((first + i * step) // divisor for i in range(count))
+
+
+def test_counts_of_a_billion_phases_take_no_time():
+    axis = Axis.resize(9, Fraction(10**9, 1), start=0)
+    window = Window(Fraction(3), True)
+    counts = counts_of(axis, window)
+    assert counts.phases == 10**9
+    assert counts.offsets == 3 * 10**9 + 1  # the first phase has its edges on pixels
+    assert counts.reach == (-1, 10)

@@ -1,32 +1,62 @@
-"""An implementation of the user's own."""
+"""What an implementation says of itself is all that is needed to call it."""
+
+from dataclasses import replace
 
 import pytest
 import torch
+from functional_cases import serving
 
 from cclib import CCConv2d, cc_conv2d, explain
 from cclib.filters import MLPFilter
-from cclib.functional import IMPLEMENTATIONS
-from cclib.functional.registry import Cost, Speed, implementation
+from cclib.functional import IMPLEMENTATIONS, call, choice
+from cclib.functional.implementations import OPERATORS
+from cclib.functional.registry import Cost, speeds
 
 
 @pytest.fixture
 def mine(monkeypatch):
-    """The reference plus one, for next to no time; gone when the test ends."""
-    monkeypatch.setitem(IMPLEMENTATIONS, "mine", None)
-
-    @implementation("mine", lambda problem: Cost(problem.convolution, 0, problem.images, calls=1), Speed(1e15, 1, 0))
-    def compute(x, bias, problem):
-        return IMPLEMENTATIONS["reference"].compute(x, bias, problem) + 1
+    """The implementation "phases" plus one, for next to no time; gone when the test ends."""
+    phases = OPERATORS["phases"]
+    added = replace(
+        phases,
+        forward=lambda *arguments: phases.forward(*arguments) + 1,
+        cost=lambda work: Cost(work.convolution, 0, work.images, calls=0),
+    )
+    faster = replace(speeds()["phases"], multiply_adds=1e-15)
+    monkeypatch.setitem(OPERATORS, "mine", added)
+    monkeypatch.setattr(choice, "speeds", lambda: {**speeds(), "mine": faster})
+    monkeypatch.setattr(call, "IMPLEMENTATIONS", (*IMPLEMENTATIONS, "mine"))
+    monkeypatch.setattr("cclib.layers.IMPLEMENTATIONS", (*IMPLEMENTATIONS, "mine"))
+    choice.pick.cache_clear()
+    yield
+    choice.pick.cache_clear()
 
 
 @pytest.mark.usefixtures("mine")
 def test_it_is_called_by_name_and_by_auto():
     x, filter = torch.randn(1, 2, 6, 6), MLPFilter(2, 2, 3)
-    expected = cc_conv2d(x, filter, implementation="reference") + 1
+    expected = cc_conv2d(x, filter, implementation="phases") + 1
     assert torch.equal(cc_conv2d(x, filter, implementation="mine"), expected)
     assert torch.equal(cc_conv2d(x, filter), expected)
+    with torch.no_grad():
+        assert torch.equal(cc_conv2d(x, filter), expected)
     assert torch.equal(CCConv2d(2, 2, 3, filter=filter, bias=False, implementation="mine")(x), expected)
     assert explain(x.shape, filter).implementation == "mine"
     assert "mine" in str(explain(x.shape, filter))
     with pytest.raises(ValueError, match=r"implementation must be one of auto, .*, mine, got 'yours'"):
         cc_conv2d(x, filter, implementation="yours")
+
+
+def test_the_names():
+    assert IMPLEMENTATIONS[0] == "reference"
+    assert IMPLEMENTATIONS[1:] == tuple(OPERATORS)
+    assert set(speeds()) == set(OPERATORS)
+    assert serving(2) == ("reference", "phases", "basis")
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_pixels_has_no_groups(enabled):
+    filter = MLPFilter(4, 4, 3, groups=2)
+    with torch.set_grad_enabled(enabled), pytest.raises(ValueError, match="'pixels' has no groups, got groups=2"):
+        cc_conv2d(torch.randn(1, 4, 6, 6), filter, groups=2, implementation="pixels")
+    assert "pixels" not in {candidate.implementation for candidate in explain((1, 4, 6, 6), filter).candidates}
