@@ -65,11 +65,13 @@ def parts(candidate: Candidate) -> list[float]:
 def fit(measured: Sequence[Measured]) -> dict[str, Speed]:
     """The constants, none below zero, with the least squares of the relative errors of the estimates.
 
+    No way is taken to multiply more than twice as fast as the fastest took for a whole layer, or arithmetic could come
+    out as free.
     All ways of a layer also share what is none of theirs, such as evaluating the filter; a time for that, one for all
     layers, is fitted with them and dropped.
     """
     ways = sorted({way for each in measured for way in each.seconds})
-    rows = []
+    rows, fastest = [], math.inf
     for each in measured:
         of_way = {candidate.implementation: candidate for candidate in explanation(each.case).candidates}
         for way, seconds in each.seconds.items():
@@ -80,10 +82,13 @@ def fit(measured: Sequence[Measured]) -> dict[str, Speed]:
             row[first : first + len(PARTS)] = parts(of_way[way])
             row[-1] = 1
             rows.append(row / seconds)
+            fastest = min(fastest, seconds / of_way[way].multiply_adds)
     matrix = np.array(rows)
+    least = np.zeros(matrix.shape[1])
+    least[PARTS.index("multiply_adds") : -1 : len(PARTS)] = fastest / 2
     units = np.linalg.norm(matrix, axis=0)
     units[units == 0] = 1
-    numbers = nnls(matrix / units, np.ones(len(rows)))[0] / units
+    numbers = least + nnls(matrix / units, 1 - matrix @ least)[0] / units
     of_ways = numbers[:-1].reshape(len(ways), len(PARTS))
     return {
         way: Speed(*(float(f"{number:.3g}") for number in of_way)) for way, of_way in zip(ways, of_ways, strict=True)

@@ -23,7 +23,7 @@ from cclib.geometry import Runs, input_runs, output_runs
 
 __all__ = ["PHASES"]
 
-SAMPLES_IN_LINE = 4  # so many outputs of a phase are worth a convolution of their own
+SAMPLES_IN_LINE = 8  # so many outputs of a phase are worth a convolution of their own
 
 
 def prepare(functions: Tensor, coefficients: Tensor, problem: Problem, dtype: torch.dtype) -> Iterator[Tensor]:
