@@ -68,7 +68,8 @@ def forward(
     if not len(x):
         return empty_output(x, coefficients, problem)
     chosen = OPERATORS[picked(x, coefficients, problem, implementation)]
-    y = chosen.forward(x, chosen.prepare(functions, coefficients, resolved, x.dtype), bias, resolved)
+    with torch.autocast(x.device.type, enabled=False):
+        y = chosen.forward(x, chosen.prepare(functions, coefficients, resolved, x.dtype), bias, resolved)
     return y.contiguous(memory_format=memory_format(x))
 
 
@@ -85,7 +86,10 @@ def backward(
         zeros = [torch.zeros_like(each) for each in (x, functions, coefficients)]
         return zeros[0], zeros[1], zeros[2]
     chosen = OPERATORS[picked(x, coefficients, problem, implementation)]
-    dx, dfunctions, dcoefficients = chosen.backward(gradient, x, functions, coefficients, problem_of(problem), wanted)
+    with torch.autocast(x.device.type, enabled=False):  # it may hold where backward is called
+        dx, dfunctions, dcoefficients = chosen.backward(
+            gradient, x, functions, coefficients, problem_of(problem), wanted
+        )
     return (
         dx.contiguous(memory_format=memory_format(x)) if dx is not None and wanted[0] else x.new_empty(0),
         dfunctions if dfunctions is not None and wanted[1] else functions.new_empty(0),
