@@ -105,7 +105,7 @@ def test_auto_runs_what_explain_names(monkeypatch, shape, arguments):
     [
         ((100, 6, 12, 12), 16, {"size": 11}, "pixels"),  # few channels, as many phases as pixels
         ((100, 1, 28, 28), 6, {"size": 27}, "pixels"),
-        ((100, 6, 24, 24), 8, {"size": 20}, "phases"),  # few channels, each phase several times in a line
+        ((100, 16, 32, 32), 16, {"size": 24}, "phases"),  # not so few channels, few phases
         ((16, 64, 32, 32), 64, {"scale": 0.75}, "phases"),  # many channels, few phases
         ((2, 64, 56, 56), 64, {"scale": math.sqrt(0.5)}, "basis"),  # many channels, as many phases as pixels
     ],

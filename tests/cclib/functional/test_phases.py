@@ -33,7 +33,7 @@ def test_at_scale_1_phases_is_one_convolution(kernel_size, groups, padding_mode)
 def test_how_many_convolutions_phases_runs(scale, groups, convolutions):
     filter = MLPFilter(2, 2, 3, groups=groups)
     with Calls() as calls:
-        cc_conv2d(torch.randn(1, 2, 12, 12), filter, scale=scale, groups=groups, implementation="phases")
+        cc_conv2d(torch.randn(1, 2, 12, 24), filter, scale=scale, groups=groups, implementation="phases")
     assert calls.convolutions == convolutions
 
 
