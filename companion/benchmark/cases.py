@@ -20,7 +20,7 @@ from cclib.layers import CCConv2d
 WAYS = tuple(OPERATORS)  # among which auto picks
 METHODS = ("conv", "auto", *IMPLEMENTATIONS, "resize + conv")
 
-MOST_PHASES = 100  # pairs; beyond, "phases" makes so many small calls that timing it takes minutes
+MOST_PHASES = 100  # pairs; beyond, "phases" makes so many small calls with groups that timing it takes minutes
 LARGEST_REFERENCE = 2**26  # weights; the reference makes all at once, and a call that would hold more is refused
 
 ROOT_HALF, ROOT_TWO = math.sqrt(0.5), math.sqrt(2)
@@ -219,7 +219,7 @@ def phases_of(case: Case) -> int:
 
 
 def timed_ways(case: Case) -> tuple[str, ...]:
-    """The ways that serve, without "phases" where it has more than ``MOST_PHASES``, unless ``auto`` picks it."""
+    """The ways that serve, with groups without "phases" beyond ``MOST_PHASES``, unless ``auto`` picks it."""
     picked = explanation(case).implementation
-    few = phases_of(case) <= MOST_PHASES
+    few = case.groups == 1 or phases_of(case) <= MOST_PHASES
     return tuple(way for way in WAYS if serves(way, case) and (way != "phases" or few or picked == way))

@@ -26,7 +26,6 @@ COLORS = {
     "input pixels": _PALETTE[4],
     "one scale": _PALETTE[5],
     "phases": _PALETTE[3],
-    "patches": "#88ccee",
     "basis": _PALETTE[6],
     "pixels": "#ddcc77",
     "reference": _PALETTE[8],
