@@ -293,12 +293,12 @@ def summed(x: Tensor, filter: Filter, bias: Tensor | None, where: Place, impleme
         if implementation == "reference":
             return reference(x, filter, bias, key, where.groups, where.stretch)
         coefficients = filter.coefficients()
+        if transformed(x):
+            functions = sample(filter.basis, filter, key, where.stretch, x)
+            return contract(x, functions, coefficients, bias, key, where.groups)
         if not torch.compiler.is_compiling():
             name = picked(x, coefficients, key, implementation)
-            if transformed(x):
-                functions = sample(filter.basis, filter, key, where.stretch, x)
-                return contract(x, functions, coefficients, bias, key, where.groups)
-            if not may_need_gradient(x, bias, filter) and is_plain(x):
+            if is_plain(x) and len(x) and not may_need_gradient(x, bias, filter):
                 problem, chosen = problem_of(key), OPERATORS[name]
 
                 def prepared() -> list[Tensor]:
@@ -321,16 +321,17 @@ def extended(x: Tensor, filter: Filter, where: Place) -> Tensor:
 
 
 def nothing(x: Tensor, filter: Filter, size: tuple[int, int]) -> Tensor:
-    """Zeros, with gradients that are zero."""
+    """Zeros, whose gradients for the image and the coefficients are zero."""
     coefficients = filter.coefficients()
-    zero = x[..., :0].sum() + coefficients[..., :0].sum()
+    zero = x[..., :0].sum() + coefficients[..., :0].sum().to(x.dtype)
     y = zero.expand(x.shape[0], coefficients.shape[1], *size)
     return y if transformed() else y.contiguous(memory_format=memory_format(x))
 
 
 def is_plain(x: Tensor) -> bool:
-    """Whether x is a tensor with numbers, that nobody watches."""
-    return type(x) in (Tensor, torch.nn.Parameter) and not torch._C._len_torch_dispatch_stack()
+    """Whether x is a tensor with numbers, that nobody watches or traces."""
+    watched = torch._C._len_torch_dispatch_stack() or torch._C._is_tracing()
+    return type(x) in (Tensor, torch.nn.Parameter) and not watched
 
 
 def may_need_gradient(x: Tensor, bias: Tensor | None, filter: Filter) -> bool:
@@ -370,6 +371,10 @@ def check_input(x: Tensor, filter: Filter, bias: Tensor | None, groups: int, pad
         raise TypeError(f"bias must be a Tensor or None, got {type(bias).__name__}")
     if bias is not None and tuple(bias.shape) != (out_channels,):
         raise ValueError(f"bias must have shape ({out_channels},), got {tuple(bias.shape)}")
+    if bias is not None and not bias.is_floating_point():
+        raise TypeError(f"bias must be of a floating-point type, got {bias.dtype}")
+    if bias is not None and bias.device != x.device:
+        raise ValueError(f"bias must be on the device of x, {x.device}, got {bias.device}")
     if padding_mode not in PADDING_MODES:
         raise ValueError(f"padding_mode must be one of {', '.join(PADDING_MODES)}, got {padding_mode!r}")
     parameter = next(filter.parameters(), None)

@@ -54,7 +54,7 @@ class Convolution:
     def forward(self, x: Tensor, kernel: Tensor, bias: Tensor | None, groups: int) -> Tensor:
         """(batch, in, height, width) -> (batch, out, height, width)."""
         y: Tensor = torch.convolution(
-            self.fitted(x),
+            self.fitted(x, for_gradients=torch.is_grad_enabled()),
             kernel,
             bias,
             self.stride,
@@ -68,28 +68,28 @@ class Convolution:
 
     def backward(
         self, gradient: Tensor, x: Tensor, kernel: Tensor, groups: int, wanted: Sequence[bool]
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """The gradients of the image and of the kernel, those that are wanted."""
-        dx, dkernel, _ = torch.ops.aten.convolution_backward(
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """The gradients of the image, of the kernel and of the bias, those that are wanted."""
+        dx, dkernel, dbias = torch.ops.aten.convolution_backward(
             gradient,
-            self.fitted(x),
+            self.fitted(x, for_gradients=True),
             kernel,
-            None,
+            [gradient.shape[1]] if wanted[2] else None,
             self.stride,
             self.padding,
             (1, 1),
             self.transposed,
             self.output_padding,
             groups,
-            (*wanted, False),
+            tuple(wanted),
         )
         if wanted[0] and any(self.around):
             dx = F.pad(dx, [-pixels for pixels in self.around])
-        return dx, dkernel
+        return dx, dkernel, dbias
 
-    def fitted(self, x: Tensor) -> Tensor:
+    def fitted(self, x: Tensor, for_gradients: bool) -> Tensor:
         """The image as the convolution takes it."""
-        if self.transposed and x.device.type == "cpu":  # faster with the channels last, above all the gradients
+        if self.transposed and for_gradients and x.device.type == "cpu":  # these are faster with the channels last
             return x.contiguous(memory_format=torch.channels_last)
         return F.pad(x, self.around) if any(self.around) else x
 

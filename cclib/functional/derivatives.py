@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -25,7 +26,10 @@ def transformed(*tensors: Tensor) -> bool:
     return (
         torch._C._are_functorch_transforms_active()
         or forward_ad._current_level >= 0
-        or any(torch._C._functorch.is_legacy_batchedtensor(tensor) for tensor in tensors)
+        or (
+            not torch.compiler.is_compiling()
+            and any(torch._C._functorch.is_legacy_batchedtensor(tensor) for tensor in tensors)
+        )
     )
 
 
@@ -35,7 +39,12 @@ def plain_tensors(function: Callable[Given, Made]) -> Callable[Given, Made]:
 
     @wraps(function)
     def plainly(*arguments: Given.args, **named: Given.kwargs) -> Made:
-        with _disable_current_modes(), torch.inference_mode(False), torch.device("cpu"):
+        with (
+            _disable_current_modes(),
+            temporarily_clear_interpreter_stack(),
+            torch.inference_mode(False),
+            torch.device("cpu"),
+        ):
             return function(*arguments, **named)
 
     return plainly

@@ -15,7 +15,7 @@ from cclib.functional.tables import table
 
 __all__ = ["Lines", "beyond", "lines_of", "listed", "taps_at_a_time"]
 
-FEW_NUMBERS = 2**16  # so many are held in any case
+FEW_NUMBERS = 2**12  # so many are held in any case
 
 
 @dataclass(frozen=True)

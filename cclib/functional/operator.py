@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cclib.functional.choice import pick
 from cclib.functional.implementations import OPERATORS
+from cclib.functional.implementations.phases import multiply_adds
 from cclib.functional.problem import Work, problem_of
 from cclib.functional.sampling import memory_format
 from cclib.functional.tables import kept
@@ -28,7 +29,7 @@ LIBRARY.define(
 )
 LIBRARY.define(
     "continuous_convolution_backward(Tensor gradient, Tensor x, Tensor functions, Tensor coefficients, str problem, "
-    "str implementation, bool[] wanted) -> (Tensor, Tensor, Tensor)"
+    "str implementation, bool[] wanted) -> (Tensor, Tensor, Tensor, Tensor)"
 )
 
 
@@ -52,13 +53,10 @@ def picked(x: Tensor, coefficients: Tensor, problem: str, implementation: str) -
     return pick(implementation, problem, shape, matrices, x.element_size())
 
 
-def multiply_adds_of(x: Sequence[int], coefficients: Sequence[int], problem: str, implementation: str) -> int:
-    """Those of one forward pass, counted, for tensors of these shapes; ``problem`` is a key."""
-    work = Work(problem_of(problem), (x[0], x[1], x[2], x[3]), (coefficients[0], coefficients[1], coefficients[2]), 4)
-    name = pick(implementation, problem, work.shape, work.matrices, work.element_size)
-    cost = OPERATORS[name].cost(work)
-    assert cost is not None  # else it would not be picked
-    return cost.multiply_adds
+def multiply_adds_of(x: Sequence[int], coefficients: Sequence[int], problem: str) -> int:
+    """Those of one forward pass by "phases", counted, for tensors of these shapes; ``problem`` is a key."""
+    shape, matrices = (x[0], x[1], x[2], x[3]), (coefficients[0], coefficients[1], coefficients[2])
+    return multiply_adds(Work(problem_of(problem), shape, matrices, element_size=4))
 
 
 def forward(
@@ -81,20 +79,21 @@ def backward(
     problem: str,
     implementation: str,
     wanted: Sequence[bool],
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    results: Sequence[Tensor | None]
+    inputs = x, functions, coefficients, gradient.new_empty(gradient.shape[1])  # the last like the bias
     if not len(x):
-        zeros = [torch.zeros_like(each) for each in (x, functions, coefficients)]
-        return zeros[0], zeros[1], zeros[2]
-    chosen = OPERATORS[picked(x, coefficients, problem, implementation)]
-    with torch.autocast(x.device.type, enabled=False):  # it may hold where backward is called
-        dx, dfunctions, dcoefficients = chosen.backward(
-            gradient, x, functions, coefficients, problem_of(problem), wanted
-        )
-    return (
-        dx.contiguous(memory_format=memory_format(x)) if dx is not None and wanted[0] else x.new_empty(0),
-        dfunctions if dfunctions is not None and wanted[1] else functions.new_empty(0),
-        dcoefficients if dcoefficients is not None and wanted[2] else coefficients.new_empty(0),
+        results = [torch.zeros_like(each) for each in inputs]
+    else:
+        chosen = OPERATORS[picked(x, coefficients, problem, implementation)]
+        with torch.autocast(x.device.type, enabled=False):  # it may hold where backward is called
+            results = chosen.backward(gradient, x, functions, coefficients, problem_of(problem), wanted)
+    formats = memory_format(x), *[torch.contiguous_format] * 3
+    dx, dfunctions, dcoefficients, dbias = (
+        each.new_empty(0) if result is None or not want else result.contiguous(memory_format=stored)
+        for each, result, want, stored in zip(inputs, results, wanted, formats, strict=True)
     )
+    return dx, dfunctions, dcoefficients, dbias
 
 
 def empty_output(x: Tensor, coefficients: Tensor, problem: str) -> Tensor:
@@ -116,11 +115,12 @@ def fake_backward(
     problem: str,
     implementation: str,
     wanted: Sequence[bool],
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return (
         x.new_empty(x.shape).contiguous(memory_format=memory_format(x)) if wanted[0] else x.new_empty(0),
         functions.new_empty(functions.shape if wanted[1] else (0,)),
         coefficients.new_empty(coefficients.shape if wanted[2] else (0,)),
+        gradient.new_empty(gradient.shape[1] if wanted[3] else 0),
     )
 
 
@@ -139,12 +139,7 @@ def save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def gradient_of_forward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    wanted = ctx.needs_input_grad[:3]
-    gradients: Sequence[Tensor | None] = (None, None, None)
-    if any(wanted):
-        gradients = partial_gradients(ctx, gradient, ctx.saved_tensors, wanted)
-    bias = gradient.sum((0, 2, 3)) if ctx.needs_input_grad[3] else None
-    return *gradients, bias, None, None
+    return *partial_gradients(ctx, gradient, ctx.saved_tensors, ctx.needs_input_grad[:4]), None, None
 
 
 def save_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -154,11 +149,14 @@ def save_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...])
 
 
 def gradient_of_backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
-    """With v the gradient of one of the three results: v in place of x, functions or coefficients."""
+    """With v the gradient of one of the first three results: v in place of x, functions or coefficients."""
     gradient, *saved = ctx.saved_tensors
     needed = ctx.needs_input_grad[:4]
     total: list[Tensor | None] = [None] * 4
-    for index, v in enumerate(given):
+    *of_inputs, of_bias = given
+    if needed[0] and of_bias is not None and of_bias.numel():
+        total[0] = of_bias.reshape(-1, 1, 1).expand_as(gradient)
+    for index, v in enumerate(of_inputs):
         if v is None or not v.numel():
             continue
         replaced = [*saved]
@@ -167,16 +165,18 @@ def gradient_of_backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None
             x, functions, coefficients = replaced
             product = continuous_convolution(x, functions, coefficients, None, ctx.problem, ctx.implementation)
             total[0] = add(total[0], product)
-        wanted = [needed[1 + other] and other != index for other in range(3)]
-        if any(wanted):
-            for other, part in enumerate(partial_gradients(ctx, gradient, replaced, wanted)):
-                total[1 + other] = add(total[1 + other], part)
+        wanted = [*(needed[1 + other] and other != index for other in range(3)), False]
+        for other, part in enumerate(partial_gradients(ctx, gradient, replaced, wanted)[:3]):
+            total[1 + other] = add(total[1 + other], part)
     return *total, None, None, None
 
 
 def partial_gradients(
     ctx: Any, gradient: Tensor, inputs: Sequence[Tensor], wanted: Sequence[bool]
 ) -> list[Tensor | None]:
+    """Those of x, functions, coefficients and bias that are wanted."""
+    if not any(wanted):
+        return [None] * 4
     parts = torch.ops.cclib.continuous_convolution_backward(
         gradient, *inputs, ctx.problem, ctx.implementation, list(wanted)
     )

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from cclib.functional.images import cropped, empty, padded, spread
 from cclib.functional.plans import Plan, Step, steps
-from cclib.functional.products import linear
 
 __all__ = ["correlate", "gradients", "weights"]
 
@@ -25,7 +24,7 @@ __all__ = ["correlate", "gradients", "weights"]
 # memory of a call within a few times that of its images.
 PATCH_BYTES = 2**21
 SHARE = 0.5
-FEW_NUMBERS = 2**16  # so many are held in any case
+FEW_NUMBERS = 2**12  # so many are held in any case
 
 
 class Patches:
@@ -66,9 +65,9 @@ def weights(plan: Plan, functions: Tensor, matrices: Tensor, dtype: torch.dtype)
 
     ``functions`` (slots, features) and ``matrices`` (features, source channels, channels).
     """
-    flat = matrices.flatten(1).to(functions.dtype).t().contiguous()
+    flat = matrices.flatten(1).to(functions.dtype)
     for strip in plan.strips:
-        weight = linear(functions.index_select(0, strip.indices), flat)
+        weight = functions.index_select(0, strip.indices) @ flat
         yield weight.to(dtype).view(-1, matrices.shape[2])
 
 
@@ -99,7 +98,6 @@ def gradients(
     in_channels, out_channels = x.shape[1], gradient.shape[1]
     of_filter = wanted[1] or wanted[2]
     flat = coefficients.flatten(1).to(functions.dtype)
-    transposed = flat.t().contiguous()
     dfunctions, dflat = torch.zeros_like(functions), torch.zeros_like(flat)
     patches = Patches(gradient, plan, in_channels)
     dx, pixels = empty(x, plan.vertical, plan.horizontal, in_channels)
@@ -108,7 +106,7 @@ def gradients(
     lines = x.new_empty(*patches.lines, in_channels)
     for index, strip in enumerate(plan.strips):
         chosen = functions.index_select(0, strip.indices)  # (offsets, features)
-        weight = linear(chosen, transposed).to(x.dtype).view(-1, in_channels)
+        weight = torch.mm(chosen, flat).to(x.dtype).view(-1, in_channels)
         dweight = torch.empty_like(weight)
         samples_of_x = read(pixels, index) if of_filter else lines
         for step, patch in patches.strip(index):
@@ -121,8 +119,8 @@ def gradients(
             write(lines, pixels, index)  # over x, which is not read again
         if of_filter:
             dweight = dweight.view(-1, out_channels * in_channels).to(functions.dtype)
-            dfunctions.index_copy_(0, strip.indices, linear(dweight, flat))
-            dflat += linear(chosen.t(), dweight.t())
+            dfunctions.index_copy_(0, strip.indices, torch.mm(dweight, flat.t()))
+            dflat.addmm_(chosen.t(), dweight)
     del patches, lines, pixels
     return (
         cropped(dx, plan.vertical, plan.horizontal, x) if wanted[0] else None,

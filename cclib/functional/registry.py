@@ -13,9 +13,9 @@ from torch import Tensor
 
 from cclib.functional.problem import Problem, Work
 
-__all__ = ["Cost", "Gradients", "Implementation", "Speed", "speeds"]
+__all__ = ["Cost", "Gradients", "Implementation", "Speed", "of_bias", "speeds"]
 
-Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
+Gradients = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Implementation:
             inference it is kept.
         forward: (x, prepared, bias, problem) -> (batch, out, height, width) in the memory format of x.
         backward: (gradient of the output, x, functions, coefficients, problem, which are wanted) -> the gradients of
-            x, functions and coefficients, None where not wanted.
+            x, functions, coefficients and bias, None where not wanted.
         cost: what ``forward`` needs, or None where it cannot serve.
     """
 
@@ -57,6 +57,11 @@ class Implementation:
     forward: Callable[[Tensor, Iterable[Tensor], Tensor | None, Problem], Tensor]
     backward: Callable[[Tensor, Tensor, Tensor, Tensor, Problem, Sequence[bool]], Gradients]
     cost: Callable[[Work], Cost | None]
+
+
+def of_bias(gradient: Tensor, wanted: Sequence[bool]) -> Tensor | None:
+    """The gradient of the bias, where it is wanted: (batch, out, height, width) -> (out,)."""
+    return gradient.sum((0, 2, 3)) if wanted[3] else None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from cclib.functional.products import linear
 from cclib.geometry import Runs
 
 __all__ = ["FilterGradients", "adjoint", "kernels", "strips", "whole"]
@@ -21,9 +20,8 @@ def strips(functions: Tensor, coefficients: Tensor, vertical: Runs, dtype: torch
 
     ``functions`` (vertical offsets, horizontal offsets, features), ``coefficients`` (features, out, in / groups).
     """
-    matrices = by_pair(functions, coefficients)
     for run in vertical.runs:
-        yield of_offsets(chosen(functions, 0, run.slots), matrices, coefficients).to(dtype)
+        yield whole(chosen(functions, 0, run.slots), coefficients, dtype)
 
 
 def kernels(strip: Tensor, horizontal: Runs) -> Iterator[Tensor]:
@@ -41,17 +39,7 @@ def adjoint(coefficients: Tensor, groups: int) -> Tensor:
 
 def whole(functions: Tensor, coefficients: Tensor, dtype: torch.dtype) -> Tensor:
     """All weights, (vertical offsets, horizontal offsets, out, in / groups)."""
-    return of_offsets(functions, by_pair(functions, coefficients), coefficients).to(dtype)
-
-
-def by_pair(functions: Tensor, coefficients: Tensor) -> Tensor:
-    """The coefficients (out * in / groups, features)."""
-    return coefficients.to(functions.dtype).flatten(1).t().contiguous()
-
-
-def of_offsets(functions: Tensor, matrices: Tensor, coefficients: Tensor) -> Tensor:
-    weights = linear(functions.flatten(0, 1), matrices)
-    return weights.view(*functions.shape[:2], *coefficients.shape[1:])
+    return torch.einsum("vhf,foc->vhoc", functions, coefficients.to(functions.dtype)).to(dtype)
 
 
 class FilterGradients:
@@ -72,8 +60,8 @@ class FilterGradients:
         read = chosen(self.functions, 0, slots)
         flat = gradient.to(self.functions.dtype).reshape(-1, self.matrices.shape[1])
         rows = torch.tensor(slots, dtype=torch.long, device=flat.device)
-        self.of_functions.index_copy_(0, rows, linear(flat, self.matrices).view(read.shape))
-        self.of_matrices += linear(read.flatten(0, 1).t(), flat.t())
+        self.of_functions.index_copy_(0, rows, torch.mm(flat, self.matrices.t()).view(read.shape))
+        self.of_matrices += torch.mm(read.flatten(0, 1).t(), flat)
 
     def result(self) -> tuple[Tensor, Tensor]:
         """The gradients of functions and of coefficients."""

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from cclib.functional.lines import Lines, beyond, lines_of, listed, taps_at_a_time
 from cclib.functional.problem import Problem, Work
-from cclib.functional.products import linear
-from cclib.functional.registry import Cost, Gradients, Implementation
+from cclib.functional.registry import Cost, Gradients, Implementation, of_bias
 from cclib.functional.sampling import memory_format
 
 __all__ = ["BASIS"]
@@ -48,7 +47,6 @@ def backward(
     """A few lines at a time."""
     table, matrices = prepare(functions, coefficients, problem, x.dtype)
     features, out_channels = len(coefficients), coefficients.shape[1]
-    transposed = matrices.mT.contiguous()
     image = pixels_first(x)
     most = taps_at_a_time(x.numel() + gradient.numel(), SHARE, x.shape[0] * x.shape[1] + features)
     dimage = torch.zeros_like(image) if wanted[0] else None
@@ -59,9 +57,9 @@ def backward(
         part = gradient[:, :, lines.rows].permute(2, 3, 0, 1).reshape(-1, out_channels)
         if wanted[2]:
             contracted = grouped(contract_taps(patches, values, len(x)), problem.groups)
-            dmatrices += torch.bmm(part.unflatten(1, (problem.groups, -1)).permute(1, 2, 0), contracted)
+            dmatrices += products(part.unflatten(1, (problem.groups, -1)).permute(1, 2, 0), contracted)
             del contracted
-        dcontracted = channels(part, transposed).view(
+        dcontracted = channels(part, matrices.mT).view(
             -1, len(x), problem.groups, features, x.shape[1] // problem.groups
         )
         dcontracted = dcontracted.permute(0, 3, 1, 2, 4).flatten(2)  # (pixels, features, batch * in)
@@ -83,6 +81,7 @@ def backward(
         dx,
         of_functions.to(functions.dtype).contiguous() if wanted[1] else None,
         of_coefficients.to(coefficients.dtype).contiguous() if wanted[2] else None,
+        of_bias(gradient, wanted),
     )
 
 
@@ -101,10 +100,13 @@ def grouped(contracted: Tensor, groups: int) -> Tensor:
 def channels(x: Tensor, matrices: Tensor) -> Tensor:
     """(samples, features, in) or (samples, in) times the matrices (groups, out, in) of its groups: (samples, groups *
     out)."""
-    if len(matrices) == 1:
-        return linear(x.flatten(1), matrices[0])
     by_group = x.unflatten(1, (len(matrices), -1)).transpose(0, 1) if x.ndim == 2 else grouped(x, len(matrices))
-    return torch.bmm(by_group, matrices.mT).transpose(0, 1).flatten(1)
+    return products(by_group, matrices.mT).transpose(0, 1).flatten(1)
+
+
+def products(first: Tensor, second: Tensor) -> Tensor:
+    """A matrix product for each group."""
+    return torch.mm(first[0], second[0])[None] if len(first) == 1 else torch.bmm(first, second)
 
 
 def read(image: Tensor, table: Tensor, lines: Lines, problem: Problem) -> tuple[Tensor, Tensor]:

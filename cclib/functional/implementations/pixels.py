@@ -14,8 +14,7 @@ from torch import Tensor
 
 from cclib.functional.lines import Lines, beyond, lines_of, listed, taps_at_a_time
 from cclib.functional.problem import Problem, Work
-from cclib.functional.products import linear
-from cclib.functional.registry import Cost, Gradients, Implementation
+from cclib.functional.registry import Cost, Gradients, Implementation, of_bias
 from cclib.functional.sampling import memory_format
 
 __all__ = ["PIXELS"]
@@ -33,7 +32,7 @@ def forward(x: Tensor, prepared: Iterable[Tensor], bias: Tensor | None, problem:
     table, coefficients = prepared
     out_channels = coefficients.shape[2]
     y = x.new_empty((len(x), out_channels, *problem.size)).contiguous(memory_format=memory_format(x))
-    image, matrices = batch_last(x), coefficients.flatten(1).t().contiguous()
+    image, matrices = batch_last(x), coefficients.flatten(1)
     most = taps_at_a_time(x.numel() + y.numel(), SHARE, numbers_per_tap(x, coefficients))
     for lines in lines_of(problem, x, most):
         patches, _, weights = read(image, table, matrices, lines, problem, x.shape[1])
@@ -49,11 +48,10 @@ def backward(
     """A few lines at a time."""
     features, out_channels, in_channels = coefficients.shape
     table, transposed = prepare(functions, coefficients, problem, x.dtype)
-    image, flat = batch_last(x), transposed.flatten(1)
-    matrices = flat.t().contiguous()
+    image, matrices = batch_last(x), transposed.flatten(1)
     dimage = torch.zeros_like(image) if wanted[0] else None
     precise = torch.promote_types(x.dtype, torch.float32)  # of the sums over lines
-    dtable, dmatrices = torch.zeros_like(table, dtype=precise), torch.zeros_like(flat, dtype=precise)
+    dtable, dmatrices = torch.zeros_like(table, dtype=precise), torch.zeros_like(matrices, dtype=precise)
     most = taps_at_a_time(x.numel() + gradient.numel(), SHARE, numbers_per_tap(x, coefficients))
     for lines in lines_of(problem, x, most):
         patches, values, weights = read(image, table, matrices, lines, problem, in_channels)
@@ -61,7 +59,7 @@ def backward(
         if wanted[1] or wanted[2]:
             dweights = torch.bmm(patches, part.mT).view(-1, in_channels * out_channels)  # a row for each tap
             dmatrices += torch.mm(values.t(), dweights)
-            dtable.index_add_(0, lines.slots, linear(dweights, flat).to(precise))
+            dtable.index_add_(0, lines.slots, torch.mm(dweights, matrices.t()).to(precise))
             del dweights
         if dimage is not None:
             torch.bmm(weights, part, out=patches)
@@ -79,6 +77,7 @@ def backward(
         dx,
         of_functions.to(functions.dtype).contiguous() if wanted[1] else None,
         of_coefficients.to(coefficients.dtype).contiguous() if wanted[2] else None,
+        of_bias(gradient, wanted),
     )
 
 
@@ -94,7 +93,7 @@ def read(
     numbers = problem.grid[0].most * problem.grid[1].most * in_channels
     patches = image.index_select(0, lines.pixels).view(-1, numbers, image.shape[1] // in_channels)
     values = table.index_select(0, lines.slots)
-    return patches, values, linear(values, matrices).view(-1, numbers, len(matrices) // in_channels)
+    return patches, values, torch.mm(values, matrices).view(-1, numbers, matrices.shape[1] // in_channels)
 
 
 def batch_last(x: Tensor) -> Tensor:
