@@ -20,9 +20,11 @@ from cclib.functional.plans import Plan, plan_of
 from cclib.functional.problem import Problem, Work
 from cclib.functional.registry import Cost, Gradients, Implementation, of_bias
 from cclib.functional.weights import FilterGradients, adjoint, kernels, strips, whole
-from cclib.geometry import FEW_PHASES, Runs, input_runs, output_runs
+from cclib.geometry import Runs, input_runs, output_runs
 
 __all__ = ["PHASES", "multiply_adds"]
+
+FEW_NUMBERS = 2**16  # of a geometry that may be listed to count a cost
 
 
 def prepare(functions: Tensor, coefficients: Tensor, problem: Problem, dtype: torch.dtype) -> Iterator[Tensor]:
@@ -144,8 +146,7 @@ def cost(work: Work) -> Cost:
     multiply_adds = work.convolution + work.offsets * work.weight_multiply_adds
     weights = work.offsets * work.matrix
     vertical = work.problem.counts[0]
-    few = max(counts.phases for counts in work.problem.counts) <= FEW_PHASES
-    if few and convolution_of(work.problem.grid) is not None:
+    if work.phases == 1 or (work.listed <= FEW_NUMBERS and convolution_of(work.problem.grid) is not None):
         return Cost(multiply_adds, 0, work.images + 2 * weights + work.output, calls=20)
     temporary = work.extended + 2 * work.images + 2 * weights // vertical.phases + work.listed
     if by_patches(work.problem):
