@@ -72,7 +72,6 @@ FAST = {
     "transposed": ("phases", 2),
     "phases": ("phases", 0.75),
     "phases, up": ("phases", (1.5, 0.4)),
-    "views": ("phases", (0.75, 1.0)),
     "one phase a pixel": ("phases", math.sqrt(0.5)),
     "basis": ("basis", 0.75),
     "basis, up": ("basis", (1.5, math.sqrt(0.5))),

@@ -35,7 +35,7 @@ def test_the_operators_keep_the_rules_of_torch(implementation, stored):
     given = x, functions, coefficients, bias, *names
     torch.library.opcheck(operators.continuous_convolution.default, given, test_utils=tests)
     gradient = torch.randn_like(operators.continuous_convolution(*given)).detach()
-    for wanted in ([True, True, True], [True, False, False], [False, True, False]):
+    for wanted in ([True] * 4, [True, False, False, False], [False, True, False, True]):
         backward = gradient, x, functions, coefficients, *names, wanted
         torch.library.opcheck(operators.continuous_convolution_backward.default, backward, test_utils=tests)
 
@@ -47,7 +47,7 @@ def test_third_derivatives(implementation, scale):
     gradient = torch.randn_like(torch.ops.cclib.continuous_convolution(x, functions, coefficients, None, *names))
 
     def backward(gradient, *tensors):
-        return torch.ops.cclib.continuous_convolution_backward(gradient, *tensors, *names, [True, True, True])
+        return torch.ops.cclib.continuous_convolution_backward(gradient, *tensors, *names, [True] * 4)
 
     inputs = gradient.detach().requires_grad_(), x, functions, coefficients
     assert torch.autograd.gradcheck(backward, inputs, fast_mode=True)

@@ -26,8 +26,8 @@ def test_at_scale_1_phases_is_one_convolution(kernel_size, groups, padding_mode)
     ("scale", "groups", "convolutions"),
     [
         (1, 1, 1), (0.5, 1, 1), (2, 1, 1), ((3, 2), 2, 1),
-        ((0.75, 1.5), 1, 3 * 3), ((0.75, 1.5), 2, 3 * 3), ((1.5, 0.5), 1, 3),  # each phase often in a line
-        ((1.5, 0.75), 1, 0), ((0.75, 11 / 12), 1, 0), ((1.5, 0.75), 2, 3 * 3),  # seldom; but patches have no groups
+        ((0.75, 1.5), 1, 0), ((1.5, 0.5), 1, 0),  # by patches
+        ((0.75, 1.5), 2, 3 * 3), ((1.5, 0.5), 2, 3),  # which have no groups
     ],
 )  # fmt: skip
 def test_how_many_convolutions_phases_runs(scale, groups, convolutions):

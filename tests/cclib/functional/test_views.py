@@ -26,7 +26,7 @@ CASES = {
 @pytest.mark.parametrize(("shape", "out", "groups", "kernel_size", "geometry"), CASES.values(), ids=CASES)
 @pytest.mark.parametrize("stored", [torch.contiguous_format, torch.channels_last])
 def test_views_equal_the_reference(monkeypatch, stored, shape, out, groups, kernel_size, geometry):
-    monkeypatch.setattr(phases, "SAMPLES_IN_LINE", 1)  # else short runs go by patches
+    monkeypatch.setattr(phases, "by_patches", lambda problem: False)  # else only with groups
     torch.manual_seed(0)
     filter = MLPFilter(shape[1], out, kernel_size, groups=groups).double()
     bias = torch.randn(out, dtype=torch.float64, requires_grad=True)
