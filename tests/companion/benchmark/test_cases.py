@@ -96,12 +96,11 @@ def test_what_serves():
     assert all(serves(way, SMALL) for way in METHODS)
 
 
-def test_phases_with_groups_are_not_timed_where_they_are_many():
+def test_phases_with_groups_are_timed_where_they_are_few_or_picked():
     assert [phases_of(case) for case in (SMALL, TABLE[3], TABLE[5], TABLE[7])] == [9, 4, 36, 23**2]
     many = Case(16, 32, 32, 32, 31, 4, groups=32)
     assert phases_of(many) > MOST_PHASES
-    assert explanation(many).implementation == "basis"
-    assert timed_ways(many) == ("basis",)
+    assert ("phases" in timed_ways(many)) == (explanation(many).implementation == "phases")
     assert timed_ways(SMALL) == timed_ways(TABLE[7]) == WAYS
     assert timed_ways(GROUPED) == ("phases", "basis")
 
