@@ -1,7 +1,6 @@
 """Geometries at which a call is quick and small, or refused with the number of what it would hold."""
 
 import re
-import time
 
 import pytest
 import torch
@@ -9,8 +8,21 @@ from functional_cases import Calls, every_implementation
 
 from cclib import CCConv2d, cc_conv2d, explain
 from cclib.filters import MLPFilter
+from cclib.functional import problem
+from cclib.geometry import counts_of, taps_of
 
 REFUSED = r"this call would hold \d\.\de\+\d+ numbers for \d\.\de\+\d+ of input and output"
+
+
+@pytest.fixture(autouse=True)
+def short_lists(monkeypatch):
+    """No list of taps is made that would be long."""
+
+    def watched(axis, window, by_phase=True):
+        assert counts_of(axis, window).offsets <= 2**16
+        return taps_of(axis, window, by_phase)
+
+    monkeypatch.setattr(problem, "taps_of", watched)
 
 
 @every_implementation
@@ -27,7 +39,7 @@ REFUSED = r"this call would hold \d\.\de\+\d+ numbers for \d\.\de\+\d+ of input 
 def test_a_call_is_small_or_refused(implementation, arguments):
     if implementation == "reference":
         pytest.skip("the definition lists all taps")
-    filter, x, start = MLPFilter(2, 2, 3), torch.randn(1, 2, 8, 8), time.perf_counter()
+    filter, x = MLPFilter(2, 2, 3), torch.randn(1, 2, 8, 8)
     refused = ""
     with torch.no_grad(), Calls() as calls:
         try:
@@ -36,15 +48,12 @@ def test_a_call_is_small_or_refused(implementation, arguments):
             refused = str(error)
     assert not refused or re.match(REFUSED, refused)
     assert calls.largest <= 2**29
-    assert time.perf_counter() - start < 30
 
 
 @pytest.mark.parametrize("scale", [(1e6, 1), (1e7, 1), (1e-9, 1e-9)])
 @pytest.mark.parametrize("stretch", [False, True])
-def test_explain_is_instant(scale, stretch):
-    start = time.perf_counter()
+def test_explain_lists_no_taps(scale, stretch):
     explain((1, 2, 8, 8), MLPFilter(2, 2, 3), scale=scale, stretch=stretch)
-    assert time.perf_counter() - start < 1
 
 
 @every_implementation
