@@ -18,10 +18,10 @@ from torch.nn.utils import skip_init
 
 from cclib.arguments import Scale, Size, Start
 from cclib.functional import check_input
-from cclib.functional.problem import Problem, windows_of
+from cclib.functional.problem import Problem
 from cclib.functional.sampling import sample
 from cclib.functional.tables import padding_index
-from cclib.geometry import Axes, Taps
+from cclib.geometry import Taps
 from cclib.layers import CCConv2d
 from cclib.replacement import CALLING, HOOKS_OF_CALLS, own_code, replaced
 
@@ -45,20 +45,20 @@ class FrozenConv2d(nn.Module):
     rows: Tensor  # of the image and the zeros after it, in the order in which they are copied
     columns: Tensor
 
-    def __init__(self, layer: CCConv2d, axes: Axes) -> None:
-        """``layer`` where its outputs fall on ``axes``; ``ValueError`` where its class or its hooks do more."""
+    def __init__(self, layer: CCConv2d, problem: Problem) -> None:
+        """``layer`` where it reads what ``problem`` says; ``ValueError`` where its class or its hooks do more."""
         super().__init__()
         reason = obstacle(layer)
         if reason is not None:
             raise ValueError(f"the layer cannot be frozen: {reason}")
-        self.axes, self.resolve, self.in_channels = axes, layer.resolve, layer.in_channels
-        filter, bias, groups, stretch = layer.filter, layer.bias, layer.groups, layer.stretch
-        problem = Problem(axes, windows_of(axes, filter.support, not filter.vanishes, stretch), groups, stretch)
+        self.axes, self.key = problem.axes, problem.key
+        self.resolve, self.in_channels = layer.resolve, layer.in_channels
+        filter, bias, groups = layer.filter, layer.bias, layer.groups
         grid = problem.grid
         self.reads = vertical, horizontal = reads_of(grid[0], layer.padding_mode), reads_of(grid[1], layer.padding_mode)
         like = filter.coefficients() if bias is None else bias
         with torch.no_grad():
-            weights = F.pad(sample(filter, filter, problem.key, stretch, like).to(like), (0, 0, 0, 0, 0, 1, 0, 1))
+            weights = F.pad(sample(filter, filter, problem.key, like).to(like), (0, 0, 0, 0, 0, 1, 0, 1))
             slots = [torch.tensor(reads.slots, device=like.device) for reads in self.reads]
             # (vertical phases, taps, horizontal phases, taps, out, in / groups)
             kernels = weights[slots[0][:, :, None, None], slots[1][None, None]].permute(0, 2, 4, 5, 1, 3)
@@ -83,7 +83,13 @@ class FrozenConv2d(nn.Module):
                 self.convolution.bias.copy_(bias.repeat(phases))
 
     def forward(
-        self, x: Tensor, *, scale: Scale | None = None, size: Size | None = None, start: Start | None = None
+        self,
+        x: Tensor,
+        *,
+        scale: Scale | None = None,
+        size: Size | None = None,
+        start: Start | None = None,
+        unit: Scale | None = None,
     ) -> Tensor:
         """(batch, in_channels, *input_size) -> (batch, out_channels, *size), also unbatched.
 
@@ -104,10 +110,11 @@ class FrozenConv2d(nn.Module):
         expected = self.axes[0].n_in, self.axes[1].n_in
         if (height, width) != expected:
             raise ValueError(f"x must have the size {expected} that the layer was frozen for, got {(height, width)}")
-        given = any(part is not None for part in (scale, size, start))
-        if given and self.resolve(height, width, scale, size, start) != self.axes:
+        given = any(part is not None for part in (scale, size, start, unit))
+        if given and self.resolve(height, width, scale, size, start, unit).key != self.key:
             raise ValueError(
-                f"the layer was frozen at another geometry than scale={scale!r}, size={size!r}, start={start!r}"
+                f"the layer was frozen at another geometry than scale={scale!r}, size={size!r}, start={start!r}, "
+                f"unit={unit!r}"
             )
         if x.ndim == 3:
             return self.forward(x.unsqueeze(0)).squeeze(0)
@@ -179,16 +186,17 @@ def freeze(network: nn.Module, *inputs: object) -> nn.Module:
         raise TypeError(f"network must be a torch.nn.Module, got {type(network).__name__}")
     copied = replaced(network, {}).eval()
     names = {module: name for name, module in copied.named_modules() if isinstance(module, CCConv2d)}
-    reached: dict[CCConv2d, Axes] = {}
+    reached: dict[CCConv2d, Problem] = {}
 
     def note(layer: nn.Module, arguments: tuple[Tensor, ...], call: dict[str, Any]) -> None:
         assert isinstance(layer, CCConv2d)
         x: Any = arguments[0] if arguments else call.get("x")
         check_input(x, layer.filter, layer.bias, layer.groups, layer.padding_mode)
         height, width = x.shape[-2:]
-        axes = layer.resolve(height, width, call.get("scale"), call.get("size"), call.get("start"))
-        if reached.setdefault(layer, axes) != axes:
-            raise ValueError(f"layer {names[layer]!r} is reached with two geometries: {reached[layer]} and {axes}")
+        geometry = (call.get(name) for name in ("scale", "size", "start", "unit"))
+        problem = layer.resolve(height, width, *geometry)
+        if reached.setdefault(layer, problem) != problem:
+            raise ValueError(f"layer {names[layer]!r} is reached with two geometries: {reached[layer]} and {problem}")
 
     for layer, name in names.items():
         reason = obstacle(layer)

@@ -176,10 +176,10 @@ def layer_axes(
 class Window:
     """The input that one output reads: ``support / shrink`` input pixels about its position.
 
-    The filter is read at ``shrink`` times the distance in input pixels; shrink < 1 stretches the filter, for
-    anti-aliasing. A tap exactly on an edge belongs to it when ``closed`` and does not otherwise, on both edges alike:
-    flipping the input flips the output. A filter that vanishes at the edge leaves the window open, which saves taps
-    that would be multiplied by zero.
+    The filter is read at ``shrink`` times the distance in input pixels: shrink is 1 over the length of the filter's
+    unit, and shrink < 1 stretches the filter. A tap exactly on an edge belongs to it when ``closed`` and does not
+    otherwise, on both edges alike: flipping the input flips the output. A filter that vanishes at the edge leaves the
+    window open, which saves taps that would be multiplied by zero.
     """
 
     support: Fraction

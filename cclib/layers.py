@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from cclib.arguments import Scale, Size, Start, as_fraction, as_pair, as_scale, as_size
-from cclib.filters.base import Filter, check_channels
+from cclib.filters.base import Filter, Support, check_channels
 from cclib.filters.registry import make
 from cclib.functional import IMPLEMENTATIONS, PADDING_MODES, check_input, convolve, place
-from cclib.geometry import Axes, DiscreteAxis, layer_axes, resize_axes
+from cclib.functional.problem import Problem, exact_unit, windows_of
+from cclib.geometry import DiscreteAxis, layer_axes, resize_axes
 
 if TYPE_CHECKING:
     from cclib.frozen import FrozenConv2d
@@ -45,7 +46,12 @@ class CCConv2d(nn.Module):
             support; for in_channels = out_channels = groups); or a ``Filter``.
         window: multiply the filter by a taper that is zero on the edge of the support. Without effect on a fixed or
             given filter.
+        partition_of_unity: make the taps of every output sum to the same matrix, at every sub-pixel phase and unit, so
+            that a constant image stays constant when the filter moves; see ``Filter``. A given filter says so itself.
         stretch: stretch the filter when down-scaling (anti-aliasing), as in ``cc_conv2d``.
+        unit: length of the filter's unit in input pixels, a number or a pair, where the call does not say otherwise;
+            see ``cc_conv2d``. Where it is the side of the map that is read over its nominal side, the filter keeps its
+            extent in the picture.
         implementation: "auto", or the name of an implementation as in ``cc_conv2d``.
         device, dtype: of the parameters, as in ``Conv2d``, also of a given filter's. They are drawn on the default
             device and then moved, so that a seed gives the same layer everywhere.
@@ -76,7 +82,9 @@ class CCConv2d(nn.Module):
         padding_mode: str = "zeros",
         filter: str | Filter = "siren",
         window: bool = True,
+        partition_of_unity: bool = False,
         stretch: bool = False,
+        unit: Scale = 1,
         implementation: str = "auto",
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
@@ -89,7 +97,8 @@ class CCConv2d(nn.Module):
             instead = f"{INSTEAD[name]}. CCConv2d.from_conv keeps a discrete layer as it is"
             raise TypeError(f"{name} is an argument of discrete layers: {instead}")
         check_channels(in_channels, out_channels, groups)
-        self.scale = scale
+        self.scale, self.unit = scale, unit
+        exact_unit(self.unit, stretch)
         if padding_mode not in PADDING_MODES:
             raise ValueError(f"padding_mode must be one of {', '.join(PADDING_MODES)}, got {padding_mode!r}")
         if implementation not in ("auto", *IMPLEMENTATIONS):
@@ -98,8 +107,11 @@ class CCConv2d(nn.Module):
         given = isinstance(filter, Filter)
         if isinstance(filter, str):
             filter = make(filter, in_channels, out_channels, kernel_size, groups=groups, window=window)
+            filter.partition_of_unity = partition_of_unity
         elif not given:
             raise TypeError(f"filter must be a name or a cclib.filters.Filter, got {type(filter).__name__}")
+        elif partition_of_unity and not filter.partition_of_unity:
+            raise ValueError("partition_of_unity must be set on the filter where one is given, got True beside False")
         matrix = tuple(filter.coefficients().shape[1:])
         if matrix != (out_channels, in_channels // groups):
             raise ValueError(
@@ -131,20 +143,32 @@ class CCConv2d(nn.Module):
 
     @scale.setter
     def scale(self, scale: Scale) -> None:
-        vertical, horizontal = as_pair(scale, "scale")
-        exact = as_scale(vertical, "scale"), as_scale(horizontal, "scale")
-        in_tensors = hasattr(vertical, "shape") or hasattr(horizontal, "shape")
-        given = tuple(scale) if isinstance(scale, Sequence) else scale  # a list might be changed by its owner
-        self._scale: Scale = exact if in_tensors else given
+        self._scale = settled(scale, "scale")
         self.discrete_axes: tuple[DiscreteAxis, DiscreteAxis] | None = None
 
+    @property
+    def unit(self) -> Scale:
+        """Length of the filter's unit in input pixels where the call does not say otherwise; can be set."""
+        return self._unit
+
+    @unit.setter
+    def unit(self, unit: Scale) -> None:
+        self._unit = settled(unit, "unit")
+
     def forward(
-        self, x: Tensor, *, scale: Scale | None = None, size: Size | None = None, start: Start | None = None
+        self,
+        x: Tensor,
+        *,
+        scale: Scale | None = None,
+        size: Size | None = None,
+        start: Start | None = None,
+        unit: Scale | None = None,
     ) -> Tensor:
         """(batch, in_channels, height, width) -> (batch, out_channels, *size), also unbatched.
 
-        ``scale``, ``size`` and ``start`` are those of ``cc_conv2d``. Without scale and size the layer's own scale
-        holds. A converted layer has the geometry of its discrete layer as long as neither scale nor size is given.
+        ``scale``, ``size``, ``start`` and ``unit`` are those of ``cc_conv2d``. Without scale and size the layer's own
+        scale holds, without unit its own unit. A converted layer has the geometry of its discrete layer as long as
+        neither scale nor size is given.
 
         Raises:
             ValueError, TypeError: as ``cc_conv2d``.
@@ -159,6 +183,7 @@ class CCConv2d(nn.Module):
             self.groups,
             self.padding_mode,
             self.stretch,
+            self._unit if unit is None else unit,
             self._scale,
             self.discrete_axes,
         )
@@ -181,7 +206,13 @@ class CCConv2d(nn.Module):
         return from_conv(conv, cls)
 
     def freeze(
-        self, input_size: Size, *, scale: Scale | None = None, size: Size | None = None, start: Start | None = None
+        self,
+        input_size: Size,
+        *,
+        scale: Scale | None = None,
+        size: Size | None = None,
+        start: Start | None = None,
+        unit: Scale | None = None,
     ) -> FrozenConv2d:
         """The layer as a plain convolution: the same output, at one input size and geometry, with its present weights.
 
@@ -190,7 +221,7 @@ class CCConv2d(nn.Module):
 
         Args:
             input_size: height and width of the input, an integer or a pair.
-            scale, size, start: as in ``forward``.
+            scale, size, start, unit: as in ``forward``.
 
         Raises:
             ValueError, TypeError: an argument breaks its rule; the message names it, its value and the rule.
@@ -207,14 +238,25 @@ class CCConv2d(nn.Module):
         from cclib.frozen import FrozenConv2d, warn_of_growth
 
         height, width = (as_size(side, "input_size") for side in as_pair(input_size, "input_size"))
-        frozen = FrozenConv2d(self, self.resolve(height, width, scale, size, start))
+        frozen = FrozenConv2d(self, self.resolve(height, width, scale, size, start, unit))
         warn_of_growth(self, frozen)
         return frozen
 
     @property
-    def resolve(self) -> Callable[[int, int, Scale | None, Size | None, Start | None], Axes]:
-        """The function from (height, width, scale, size, start), as given to ``forward``, to where the outputs fall."""
-        return partial(axes_of, self.scale, self.discrete_axes)
+    def resolve(self) -> Callable[[int, int, Scale | None, Size | None, Start | None, Scale | None], Problem]:
+        """The function from (height, width, scale, size, start, unit), as given to ``forward``, to what is read where,
+        of an image with zeros about it."""
+        filter = self.filter
+        return partial(
+            problem_for,
+            self.scale,
+            self.unit,
+            self.discrete_axes,
+            filter.support,
+            not filter.vanishes,
+            self.groups,
+            self.stretch,
+        )
 
     def extra_repr(self) -> str:
         """The settings that differ from their defaults, for ``repr``."""
@@ -227,8 +269,12 @@ class CCConv2d(nn.Module):
             text += f", groups={self.groups}"
         if self.padding_mode != "zeros":
             text += f", padding_mode={self.padding_mode!r}"
+        if self.filter.partition_of_unity:
+            text += ", partition_of_unity=True"
         if self.stretch:
             text += ", stretch=True"
+        if as_pair(self.unit, "unit") != (1, 1):
+            text += f", unit={show(self.unit)}"
         return text + ("" if self.bias is not None else ", bias=False")
 
 
@@ -238,16 +284,38 @@ def show(value: Scale) -> str:
     return str(first) if first == second else f"({first}, {second})"
 
 
-def axes_of(
+def settled(value: Scale, name: str) -> Scale:
+    """A number or pair of numbers greater than 0, in a form that nobody else changes.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    vertical, horizontal = as_pair(value, name)
+    exact = as_scale(vertical, name), as_scale(horizontal, name)
+    if hasattr(vertical, "shape") or hasattr(horizontal, "shape"):
+        return exact
+    return tuple(value) if isinstance(value, Sequence) else value  # a list might be changed by its owner
+
+
+def problem_for(
     own_scale: Scale,
+    own_unit: Scale,
     discrete: tuple[DiscreteAxis, DiscreteAxis] | None,
+    support: Support,
+    closed: bool,
+    groups: int,
+    stretch: bool,
     height: int,
     width: int,
     scale: Scale | None,
     size: Size | None,
     start: Start | None,
-) -> Axes:
-    """The axes of a layer with a scale of its own, or with those of a discrete layer."""
+    unit: Scale | None,
+) -> Problem:
+    """What a layer reads with a scale of its own, or with the axes of a discrete layer."""
     if scale is not None or size is not None:
-        return resize_axes(height, width, scale, size, start)
-    return layer_axes(height, width, own_scale, None, start, discrete)
+        axes = resize_axes(height, width, scale, size, start)
+    else:
+        axes = layer_axes(height, width, own_scale, None, start, discrete)
+    windows = windows_of(axes, support, closed, stretch, own_unit if unit is None else unit)
+    return Problem(axes, windows, groups, stretch)

@@ -37,6 +37,10 @@ class Filter(nn.Module, ABC):
         support: height and width of the window in which the filter is defined, in input pixels, a number or a pair;
             it is centred on offset 0.
         vanishes: whether the filter is zero on the edge of that window, so that taps on the edge need not be read.
+        partition_of_unity: make the taps of every output sum to the same matrix, at every sub-pixel phase and every
+            unit: to the integral of the filter. Where a layer sums taps with weights W_k it then sums them with
+            W_k − (sum of W − integral) * mass_k / (sum of mass); ``filter(offsets)`` itself knows no other taps and
+            stays as it is. Can be set at any time.
 
     Raises:
         TypeError, ValueError: a side of the support is not a number, or not greater than 0.
@@ -63,11 +67,12 @@ class Filter(nn.Module, ABC):
     every call. So does one that changes its buffers when it is evaluated. Drawing random numbers is noticed without it
     where torch's default generator gives them, and not where a ``torch.Generator``, numpy or ``random`` does."""
 
-    def __init__(self, support: Scale, vanishes: bool) -> None:
+    def __init__(self, support: Scale, vanishes: bool, partition_of_unity: bool = False) -> None:
         super().__init__()
         height, width = as_pair(support, "support")
         self.support: Support = as_scale(height, "support"), as_scale(width, "support")
         self.vanishes = vanishes
+        self.partition_of_unity = partition_of_unity
 
     @abstractmethod
     def basis(self, offsets: Tensor) -> Tensor:
@@ -80,7 +85,9 @@ class Filter(nn.Module, ABC):
     def mass(self, offsets: Tensor) -> Tensor:
         """A scalar density (...,) with integral one, here the constant over the support.
 
-        The taps of a stretched filter are divided by the sum of their density.
+        By the sum of this density over the taps of an output the taps are normalised where the filter's unit is not 1
+        or it is stretched, and in proportion to it a partition of unity is corrected; so it should vanish at the edge
+        of the support where the filter does.
         """
         return torch.full_like(offsets[..., 0], 1 / float(self.support[0] * self.support[1]))
 

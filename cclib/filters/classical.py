@@ -54,6 +54,8 @@ class ClassicalFilter(Filter):
     Args:
         kind: "linear", "cubic" (Keys, a = −1/2), "lanczos3" or "box".
         channels: channels of input and output.
+        partition_of_unity: as in ``Filter``; without stretching and at unit 1 only the taps of "lanczos3" do not sum to
+            the same without it.
 
     Raises:
         TypeError, ValueError: an argument breaks its rule; the message names it, its value and the rule.
@@ -61,11 +63,11 @@ class ClassicalFilter(Filter):
 
     anchor: Tensor
 
-    def __init__(self, kind: str, channels: int) -> None:
+    def __init__(self, kind: str, channels: int, *, partition_of_unity: bool = False) -> None:
         if kind not in KERNELS:
             raise ValueError(f"kind must be one of {', '.join(KERNELS)}, got {kind!r}")
         side, self.kernel = KERNELS[kind]
-        super().__init__((Fraction(side), Fraction(side)), vanishes=kind != "box")
+        super().__init__((Fraction(side), Fraction(side)), kind != "box", partition_of_unity)
         self.kind = kind
         self.channels = as_size(channels, "channels")
         self.register_buffer("anchor", torch.empty(0), persistent=False)  # has the device: it follows .to()

@@ -31,11 +31,12 @@ class LearnedFilter(Filter):
         *,
         groups: int,
         window: bool,
+        partition_of_unity: bool = False,
     ) -> None:
         check_channels(in_channels, out_channels, groups)
         height, width = as_pair(kernel_size, "kernel_size")
         support = as_fraction(height, "kernel_size"), as_fraction(width, "kernel_size")
-        super().__init__(support, vanishes=window)
+        super().__init__(support, window, partition_of_unity)
         self.window = window
         self.weight = nn.Parameter(torch.empty(features, out_channels, in_channels // groups))
 

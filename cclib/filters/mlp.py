@@ -49,6 +49,7 @@ class MLPFilter(LearnedFilter):
         trunk: "siren", "silu" or "fourier", or another in ``TRUNKS``.
         window: multiply by a taper that is zero on the edge of the support, so that no tap comes and goes with a
             jump.
+        partition_of_unity: as in ``Filter``.
         features: number of scalar functions; by default the number of taps, which gives as many coefficients as
             ``Conv2d`` has weights.
         hidden: width of the hidden layer.
@@ -71,6 +72,7 @@ class MLPFilter(LearnedFilter):
         groups: int = 1,
         trunk: str = "siren",
         window: bool = True,
+        partition_of_unity: bool = False,
         features: int | None = None,
         hidden: int = 32,
         frequency: float = 6.0,
@@ -83,7 +85,15 @@ class MLPFilter(LearnedFilter):
         as_size(features, "features")
         as_size(hidden, "hidden")
         frequency = float(as_fraction(frequency, "frequency"))
-        super().__init__(in_channels, out_channels, kernel_size, features, groups=groups, window=window)
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            features,
+            groups=groups,
+            window=window,
+            partition_of_unity=partition_of_unity,
+        )
         self.trunk = TRUNKS[trunk](hidden, features, frequency)
         self.reset_coefficients()
 

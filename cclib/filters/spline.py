@@ -27,6 +27,7 @@ class SplineFilter(LearnedFilter):
         spacing: distance of the control points in input pixels, a number or a pair.
         dilation: only every so many of them is a control point, as in ``Conv2d``; at the others the filter is zero.
         window: as in ``MLPFilter``; off by default, since the taper would alter the control points.
+        partition_of_unity: as in ``Filter``; a discrete kernel is then not held exactly.
 
     Raises:
         TypeError, ValueError: an argument breaks its rule; the message names it, its value and the rule.
@@ -42,6 +43,7 @@ class SplineFilter(LearnedFilter):
         spacing: Scale = 1,
         dilation: int | Sequence[int] = 1,
         window: bool = False,
+        partition_of_unity: bool = False,
     ) -> None:
         sides = as_pair(kernel_size, "kernel_size")
         gaps = tuple(as_fraction(gap, "spacing") for gap in as_pair(spacing, "spacing"))
@@ -60,7 +62,15 @@ class SplineFilter(LearnedFilter):
         self.gaps = gaps
         self.counts = int(counts[0]), int(counts[1])
         features = math.prod(self.counts)
-        super().__init__(in_channels, out_channels, kernel_size, features, groups=groups, window=window)
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            features,
+            groups=groups,
+            window=window,
+            partition_of_unity=partition_of_unity,
+        )
         self.reset_coefficients()
 
     def functions(self, offsets: Tensor) -> Tensor:

@@ -42,6 +42,7 @@ def cc_conv2d(
     groups: int = 1,
     padding_mode: str = "zeros",
     stretch: bool = False,
+    unit: Scale = 1,
     implementation: str = "auto",
 ) -> Tensor:
     """Convolve an image with a continuous filter and sample the result on a grid of any size.
@@ -65,6 +66,13 @@ def cc_conv2d(
         stretch: anti-aliasing. On an axis with scale < 1 the support grows by 1 / scale and the filter is read at
             scale * offset; the taps of each output are divided by the sum of ``filter.mass`` over them (a classical
             filter's then sum to one).
+        unit: length of the filter's unit in input pixels, a number (int, float, ``Fraction``) or a pair (height,
+            width). The support is unit times the filter's, and the filter is read at offset / unit. The taps of each
+            output are multiplied by the sum of ``filter.mass`` over the taps that it has at unit 1, over that sum at
+            this unit, so that a constant image gives about the same at every unit (a classical filter, and one with
+            ``partition_of_unity``, exactly). With ``stretch``, which is unit = max(1, 1 / scale) but makes the mass
+            one, it must be 1. A unit < 1 gives fewer taps; where the support is under two pixels an output may read
+            one pixel of an axis alone, whatever the filter's shape, and where it is under one pixel, none.
         implementation: "auto", "reference", "phases", "basis" or "pixels" (which has no groups); ``explain`` says what
             "auto" picks.
 
@@ -84,9 +92,8 @@ def cc_conv2d(
         tensor([[[[0.6250, 2.3750]]]])
     """
     check_input(x, filter, bias, groups, padding_mode)
-    return convolve(
-        x, filter, bias, place(x, filter, scale, size, start, groups, padding_mode, stretch), implementation
-    )
+    where = place(x, filter, scale, size, start, groups, padding_mode, stretch, unit)
+    return convolve(x, filter, bias, where, implementation)
 
 
 class Place(NamedTuple):
@@ -94,7 +101,7 @@ class Place(NamedTuple):
 
     Args:
         key: of the problem that is left.
-        stretch, groups: of the call.
+        groups: of the call.
         rows, columns: the tables by which the image is extended before, or "" where it is not.
         extended: the size of the image then.
         silent: how many outputs read nothing and are not computed, (left, right, above, below).
@@ -103,7 +110,6 @@ class Place(NamedTuple):
     """
 
     key: str
-    stretch: bool
     groups: int
     rows: str
     columns: str
@@ -122,6 +128,7 @@ def place(
     groups: int,
     padding_mode: str,
     stretch: bool,
+    unit: Scale = 1,
     own_scale: Scale | None = None,
     discrete: tuple[DiscreteAxis, DiscreteAxis] | None = None,
 ) -> Place:
@@ -136,6 +143,7 @@ def place(
         discrete = None
     scales, sizes = as_pair(fixed(scale), "scale"), as_pair(fixed(size), "size")
     starts = as_pair(fixed(start), "start")
+    units: tuple[Number, Number] = as_pair(fixed(unit), "unit")
     vertical, horizontal = discrete or (None, None)
     return known_place(
         fixed(x.shape[-2]),
@@ -154,6 +162,8 @@ def place(
         groups,
         padding_mode,
         stretch,
+        number(units[0], "unit"),
+        number(units[1], "unit"),
     )
 
 
@@ -196,6 +206,8 @@ def new_place(
     groups: int,
     padding_mode: str,
     stretch: bool,
+    vertical_unit: Number,
+    horizontal_unit: Number,
 ) -> Place:
     """``place`` of plain numbers."""
     if vertical_axis is not None and horizontal_axis is not None:
@@ -206,7 +218,8 @@ def new_place(
             Axis.resize(height, vertical_scale, vertical_size, vertical_start),
             Axis.resize(width, horizontal_scale, horizontal_size, horizontal_start),
         )
-    windows = windows_of(axes, (vertical_support, horizontal_support), closed, stretch)
+    support, unit = (vertical_support, horizontal_support), (vertical_unit, horizontal_unit)
+    windows = windows_of(axes, support, closed, stretch, unit)
     problem = Problem(axes, windows, groups, stretch)
     reads = all(counts.offsets for counts in problem.counts)
     rows = columns = ""
@@ -231,7 +244,6 @@ def new_place(
                 padded_axis(axis.n_in, *counts.reach, padding_mode)
     return Place(
         Problem(axes, windows, groups, stretch).key,
-        stretch,
         groups,
         rows,
         columns,
@@ -291,10 +303,10 @@ def summed(x: Tensor, filter: Filter, bias: Tensor | None, where: Place, impleme
         if not where.reads:
             return nothing(x, filter, where.size)
         if implementation == "reference":
-            return reference(x, filter, bias, key, where.groups, where.stretch)
+            return reference(x, filter, bias, key, where.groups)
         coefficients = filter.coefficients()
         if transformed(x):
-            functions = sample(filter.basis, filter, key, where.stretch, x)
+            functions = sample(filter.basis, filter, key, x)
             return contract(x, functions, coefficients, bias, key, where.groups)
         if not torch.compiler.is_compiling():
             name = picked(x, coefficients, key, implementation)
@@ -302,12 +314,12 @@ def summed(x: Tensor, filter: Filter, bias: Tensor | None, where: Place, impleme
                 problem, chosen = problem_of(key), OPERATORS[name]
 
                 def prepared() -> list[Tensor]:
-                    functions = sample(filter.basis, filter, key, where.stretch, x)
+                    functions = sample(filter.basis, filter, key, x)
                     return list(chosen.prepare(functions, coefficients, problem, x.dtype))
 
                 kept = remembered(filter, (name, key, x.dtype, x.device), prepared)
                 return chosen.forward(x, kept, bias, problem).contiguous(memory_format=memory_format(x))
-        functions = sample(filter.basis, filter, key, where.stretch, x)
+        functions = sample(filter.basis, filter, key, x)
         return continuous_convolution(x, functions, coefficients, bias, key, implementation)
 
 

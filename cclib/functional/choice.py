@@ -82,6 +82,7 @@ def explain(
     size: Size | None = None,
     start: Start | None = None,
     stretch: bool = False,
+    unit: Scale = 1,
     element_size: int = 4,
 ) -> Explanation:
     """Which implementation ``auto`` picks for an input of shape ``x_shape``, and what the others would cost.
@@ -89,7 +90,7 @@ def explain(
     Args:
         x_shape: (batch, channels, height, width).
         filter: the continuous filter; the groups follow from its channels and those of ``x_shape``.
-        scale, size, start, stretch: as in ``cc_conv2d``.
+        scale, size, start, stretch, unit: as in ``cc_conv2d``.
         element_size: bytes of one number; 4 is float32.
 
     Raises:
@@ -104,7 +105,7 @@ def explain(
             f"x_shape must have a multiple of the filter's {in_per_group} channels per group, got {channels}"
         )
     axes = resize_axes(height, width, scale, size, start)
-    windows = windows_of(axes, filter.support, not filter.vanishes, stretch)
+    windows = windows_of(axes, filter.support, not filter.vanishes, stretch, unit)
     problem = Problem(axes, windows, channels // in_per_group, stretch)
     matrices = features, out_channels, in_per_group
     return choose(Work(problem, (batch, channels, height, width), matrices, element_size))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import prod
 
+from cclib.arguments import Scale, as_pair, as_scale
 from cclib.geometry import Axes, Axis, Counts, Grid, Window, counts_of, taps_of
 
-__all__ = ["Problem", "Work", "problem_of", "windows_of"]
+__all__ = ["Problem", "Work", "exact_unit", "problem_of", "windows_of"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Problem:
         axes: where the outputs fall, (vertical, horizontal).
         windows: which inputs they read, (vertical, horizontal).
         groups: as in ``cc_conv2d``.
-        stretch: whether the taps are normalised.
+        stretch: whether the mass of the taps of each output is made one, as where the filter is stretched.
     """
 
     axes: Axes
@@ -54,6 +55,12 @@ class Problem:
         """How much ``grid`` lists, without listing it."""
         vertical, horizontal = (counts_of(axis, window) for axis, window in zip(self.axes, self.windows, strict=True))
         return vertical, horizontal
+
+    @cached_property
+    def at_unit_one(self) -> Problem:
+        """The same outputs, read by the filter as it is."""
+        vertical, horizontal = (replace(window, shrink=Fraction(1)) for window in self.windows)
+        return replace(self, windows=(vertical, horizontal))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -149,10 +156,30 @@ class Work:
         return self.output * self.taps * self.matrices[2]
 
 
-def windows_of(axes: Axes, support: tuple[Fraction, Fraction], closed: bool, stretch: bool) -> tuple[Window, Window]:
-    """What the outputs read with a filter of this support, ``closed`` where it does not vanish at the edge."""
+def windows_of(
+    axes: Axes, support: tuple[Fraction, Fraction], closed: bool, stretch: bool, unit: Scale = 1
+) -> tuple[Window, Window]:
+    """What the outputs read with a filter of this support, ``closed`` where it does not vanish at the edge.
+
+    Raises:
+        TypeError, ValueError: as ``exact_unit``.
+    """
+    units = exact_unit(unit, stretch)
     vertical, horizontal = (
-        Window(side, closed, min(axis.scale, Fraction(1)) if stretch else Fraction(1))
-        for axis, side in zip(axes, support, strict=True)
+        Window(side, closed, min(axis.scale, Fraction(1)) if stretch else 1 / length)
+        for axis, side, length in zip(axes, support, units, strict=True)
     )
+    return vertical, horizontal
+
+
+def exact_unit(unit: Scale, stretch: bool) -> tuple[Fraction, Fraction]:
+    """The filter's unit in input pixels, (vertical, horizontal).
+
+    Raises:
+        TypeError, ValueError: it is no number or pair of numbers greater than 0, or it is given beside ``stretch``.
+    """
+    given = as_pair(unit, "unit")
+    vertical, horizontal = as_scale(given[0], "unit"), as_scale(given[1], "unit")
+    if stretch and (vertical != 1 or horizontal != 1):
+        raise ValueError(f"unit must be 1 with stretch=True, which sets it to max(1, 1 / scale), got {unit!r}")
     return vertical, horizontal

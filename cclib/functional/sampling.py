@@ -3,52 +3,135 @@ with what lies outside of it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from cclib.filters.base import Filter
 from cclib.functional.derivatives import transformed
+from cclib.functional.problem import problem_of
 from cclib.functional.state import state_of, versions
 from cclib.functional.tables import table
+from cclib.graphs import constant
 
 __all__ = ["extend", "memory_format", "result_dtype", "sample"]
 
 NUMBERS_PER_OFFSET = 128  # about what a filter keeps for its gradient
 FEW_NUMBERS = 2**18  # so many are kept in any case
+POINTS_PER_PIXEL = 4  # of each axis, at which a filter is integrated
 
 
 def sample(
     function: Callable[[Tensor], Tensor],
     filter: Filter,
     key: str,
-    stretch: bool,
     like: Tensor,
     of_phases: bool = True,
 ) -> Tensor:
     """``function``, the filter or its basis, at every pair of offsets of the problem ``key``, for an image like this.
 
     Returns (vertical offsets, horizontal offsets, ...) in float32, or float64 for float64 images: half-precision
-    offsets would move taps. With ``stretch`` the taps of each output are normalised. Without ``of_phases`` the offsets
-    are those of every output.
+    offsets would move taps. Without ``of_phases`` the offsets are those of every output.
+
+    1. At a unit other than 1 the values are divided by the mass of their output's taps, all together, and multiplied
+       by what that mass is at unit 1, or for a stretched filter by one.
+    2. For a partition of unity, what the values of an output's taps sum to beyond the filter's integral is taken away
+       again, from each tap its share of the mass.
     """
     precise = like if like.dtype == torch.float64 else like.new_empty(0, dtype=torch.float32)
     with torch.autocast(like.device.type, enabled=False):
-        kind = "" if of_phases else "every_"
-        axes = [table(f"{kind}offset", f"{key} {axis}", precise) for axis in (0, 1)]
-        offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
-        values = evaluate(function, filter, offsets, like)
-        if stretch:
-            mass = filter.mass(offsets)
-            rows, columns = (table(f"{kind}first", f"{key} {axis}", mass) for axis in (0, 1))
-            total = torch.zeros_like(mass).index_add(0, rows, mass)
-            total = torch.zeros_like(mass).index_add(1, columns, total)
-            total = total.index_select(0, rows).index_select(1, columns)  # of the output that the tap belongs to
-            values = values / total[(...,) + (None,) * (values.ndim - 2)]
+        read = Reading(key, of_phases, precise)
+        whole, scaling = filter.partition_of_unity, scaling_of(key)
+        if whole:
+            values, integral = with_integral(function, filter, read.offsets, like)
+        else:
+            values = evaluate(function, filter, read.offsets, like)
+        if not (whole or scaling.scaled):
+            return values
+        mass = filter.mass(read.offsets)
+        total = read.sums(mass)
+        total = read.of_taps(torch.where(total == 0, 1, total))  # taps without mass: 0 / 1
+        added = (...,) + (None,) * (values.ndim - 2)
+        if scaling.scaled:
+            values = values / total[added]
+        if scaling.at_unit_one:
+            plain = Reading(scaling.at_unit_one, of_phases, precise)
+            values = values * read.of_taps(plain.sums(filter.mass(plain.offsets)))[added]
+        if whole:
+            values = values - read.of_taps(read.sums(values) - integral) * (mass / total)[added]
     return values
+
+
+class Reading:
+    """Where a filter is read in the problem ``key``, phase by phase or, without ``of_phases``, output by output."""
+
+    def __init__(self, key: str, of_phases: bool, like: Tensor) -> None:
+        self.key, self.of_phases, self.like = key, of_phases, like
+        vertical, horizontal = self.tables("offset")
+        self.offsets = torch.stack(torch.meshgrid(vertical, horizontal, indexing="ij"), -1)
+
+    def tables(self, kind: str) -> list[Tensor]:
+        """The tables of both axes."""
+        kind = kind if self.of_phases else f"every_{kind}"
+        return [table(kind, f"{self.key} {axis}", self.like) for axis in (0, 1)]
+
+    def sums(self, values: Tensor) -> Tensor:
+        """Over the taps of an output: (vertical offsets, horizontal offsets, ...) -> (phases, phases, ...)."""
+        phases = phases_of(self.key, self.of_phases)
+        for axis, index in enumerate(self.tables("phase")):
+            zeros = values.new_zeros((*values.shape[:axis], phases[axis], *values.shape[axis + 1 :]))
+            values = zeros.index_add(axis, index, values)
+        return values
+
+    def of_taps(self, values: Tensor) -> Tensor:
+        """What belongs to an output, for each of its taps: the other way round."""
+        rows, columns = self.tables("phase")
+        return values.index_select(0, rows).index_select(1, columns)
+
+
+class Scaling(NamedTuple):
+    """Whether values are divided by the mass of their taps, and the key of the problem at unit 1 whose mass they get,
+    if any."""
+
+    scaled: bool
+    at_unit_one: str
+
+
+@constant
+def scaling_of(key: str) -> Scaling:
+    problem = problem_of(key)
+    other_unit = any(window.shrink != 1 for window in problem.windows)
+    return Scaling(problem.stretch or other_unit, "" if problem.stretch or not other_unit else problem.at_unit_one.key)
+
+
+@constant
+def phases_of(key: str, of_phases: bool) -> tuple[int, int]:
+    """How many phases the axes have, or outputs."""
+    vertical, horizontal = problem_of(key).grid_of(of_phases)
+    return len(vertical.phases), len(horizontal.phases)
+
+
+def with_integral(
+    function: Callable[[Tensor], Tensor], filter: Filter, offsets: Tensor, like: Tensor
+) -> tuple[Tensor, Tensor]:
+    """``function`` at the offsets, and its integral over the support by the midpoint rule, evaluated together.
+
+    Where the support is an integer, that is the mean of what the taps of an output sum to at unit 1, over 4 × 4 phases.
+    """
+    sides = [float(side) for side in filter.support]
+    counts = [math.ceil(POINTS_PER_PIXEL * side) for side in sides]
+    axes = [
+        (torch.arange(count, dtype=offsets.dtype, device=offsets.device) + (1 - count) / 2) * (side / count)
+        for side, count in zip(sides, counts, strict=True)
+    ]
+    points = torch.stack(torch.meshgrid(axes, indexing="ij"), -1)
+    both = evaluate(function, filter, torch.cat([offsets.flatten(0, 1), points.flatten(0, 1)]), like)
+    values, inside = both.split([both.shape[0] - math.prod(counts), math.prod(counts)])
+    return values.unflatten(0, offsets.shape[:2]), inside.mean(0) * math.prod(sides)
 
 
 def evaluate(function: Callable[[Tensor], Tensor], filter: Filter, offsets: Tensor, like: Tensor) -> Tensor:

@@ -50,9 +50,9 @@ def offset(of: str) -> Tensor:
     return torch.tensor(taps_in(of).offsets, dtype=torch.float64)
 
 
-def first(of: str) -> Tensor:
-    """For each offset the place of the first one of its phase."""
-    return firsts(taps_in(of))
+def phase(of: str) -> Tensor:
+    """For each offset the phase that it belongs to."""
+    return phases(taps_in(of))
 
 
 def slots(of: str) -> Tensor:
@@ -71,9 +71,9 @@ def every_offset(of: str) -> Tensor:
     return torch.tensor(taps_in(of, by_phase=False).offsets, dtype=torch.float64)
 
 
-def every_first(of: str) -> Tensor:
-    """For each of ``every_offset`` the place of the first one of its output."""
-    return firsts(taps_in(of, by_phase=False))
+def every_phase(of: str) -> Tensor:
+    """For each of ``every_offset`` the output that it belongs to."""
+    return phases(taps_in(of, by_phase=False))
 
 
 def membership(of: str) -> Tensor:
@@ -101,12 +101,12 @@ def padding(of: str) -> Tensor:
 # By kind, what makes the table of ``of``.
 TABLES: dict[str, Callable[[str], Tensor]] = {
     function.__name__: function
-    for function in (offset, first, slots, pixels, every_offset, every_first, every_pixel, membership, padding)
+    for function in (offset, phase, slots, pixels, every_offset, every_phase, every_pixel, membership, padding)
 }
 
 
-def firsts(taps: Taps) -> Tensor:
-    return torch.tensor([own.start for own in taps.slots for _ in own], dtype=torch.long)
+def phases(taps: Taps) -> Tensor:
+    return torch.tensor([index for index, own in enumerate(taps.slots) for _ in own], dtype=torch.long)
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ import torch
 from functional_cases import PROPERTY, every_fast_path, every_implementation, serving
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from slow_way import axes, some_filters, too_wide
+from slow_way import axes, lengths, some_filters, too_wide
 from torch.utils.checkpoint import checkpoint
 
 from cclib import CCConv2d, cc_conv2d
@@ -19,6 +19,12 @@ from cclib.functional.implementations import basis, pixels
 GRADIENT_CASES = {
     "windowed siren, down": ({"filter": "siren"}, {"scale": 0.6}),
     "stretched fourier": ({"filter": "fourier", "stretch": True}, {"scale": (0.6, 1.5)}),
+    "siren, unit": ({"filter": "siren", "unit": (1.5, 0.8)}, {"scale": 0.75}),
+    "stretched partition of unity": (
+        {"filter": "fourier", "stretch": True, "partition_of_unity": True},
+        {"scale": (0.6, 1.5)},
+    ),
+    "partition of unity, unit": ({"filter": "siren", "partition_of_unity": True}, {"scale": 0.75, "unit": 10 / 7}),
     "silu, groups, scale 1": ({"filter": "silu", "groups": 2, "window": False}, {"scale": 1}),
     "spline, up, circular": ({"filter": "spline", "padding_mode": "circular"}, {"scale": math.sqrt(2)}),
 }
@@ -39,6 +45,7 @@ def test_first_and_second_derivatives(implementation, options, geometry):
             groups=layer.groups,
             trunk=options["filter"],
             window=options.get("window", True),
+            partition_of_unity=options.get("partition_of_unity", False),
             features=2,
             hidden=2,
         )
@@ -83,14 +90,15 @@ def test_gradients_equal_those_of_the_reference(
     filter, groups = filter_and_groups
     out_channels, in_per_group = filter.coefficients().shape[1:]
     (height, width), *geometry = zip(vertical, horizontal, strict=True)
-    assume(padding_mode != "reflect" or not too_wide(filter, (height, width), stretch, *geometry))
+    unit = data.draw(lengths(filter, stretch))
+    assume(padding_mode != "reflect" or not too_wide(filter, (height, width), stretch, *geometry, unit))
     x = torch.randn(batch, in_per_group * groups, height, width, dtype=torch.float64)
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
     inputs = [x, torch.randn(out_channels, dtype=torch.float64), *filter.parameters()]
     differentiated = [value for value in inputs if value.requires_grad_(data.draw(st.booleans())).requires_grad]
     arguments: dict[str, Any] = dict(zip(("scale", "size", "start"), geometry, strict=True))
-    arguments |= {"groups": groups, "padding_mode": padding_mode, "stretch": stretch}
+    arguments |= {"groups": groups, "padding_mode": padding_mode, "stretch": stretch, "unit": unit}
 
     def gradients(implementation, gradient=None):
         y = cc_conv2d(x, filter, inputs[1], **arguments, implementation=implementation)

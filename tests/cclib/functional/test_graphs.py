@@ -123,6 +123,8 @@ GEOMETRIES: tuple[dict[str, Any], ...] = (
     {"size": (7, 12)},
     {"start": 0.25},
     {"scale": 1.3, "start": (0, 1)},
+    {"unit": 1.5},
+    {"unit": (1, Fraction(10, 7)), "size": 9},
 )
 
 
@@ -162,6 +164,9 @@ def test_input_sizes_may_change(dynamic):
 LAYERS: dict[str, Callable[[], CCConv2d]] = {
     **{mode: partial(CCConv2d, 2, 4, 4, scale=0.75, padding_mode=mode) for mode in PADDING_MODES},
     "stretch": lambda: CCConv2d(2, 4, 4, scale=0.75, stretch=True, padding_mode="replicate"),
+    "unit": lambda: CCConv2d(2, 4, 4, scale=0.75, unit=(1.5, 10 / 7), padding_mode="replicate"),
+    "partition of unity": lambda: CCConv2d(2, 4, 4, scale=0.75, partition_of_unity=True, unit=1.5),
+    "partition of unity, stretched": lambda: CCConv2d(2, 4, 4, scale=0.75, partition_of_unity=True, stretch=True),
     "groups": lambda: CCConv2d(2, 4, 3, scale=0.75, groups=2, filter="spline"),
     "classical": lambda: CCConv2d(2, 2, 4, scale=0.6, groups=2, filter="cubic", stretch=True),
     **{name: partial(CCConv2d, 2, 4, 3, scale=0.75, implementation=name) for name in IMPLEMENTATIONS},

@@ -19,7 +19,7 @@ def arguments_of(implementation, stored=torch.contiguous_format, scale=0.75):
     filter = MLPFilter(2, 3, 3, features=2, hidden=2).double()
     x = torch.randn(2, 2, 6, 7, dtype=torch.float64).contiguous(memory_format=stored)
     where = place(x, filter, scale, None, None, 1, "zeros", False)
-    functions = sample(filter.basis, filter, where.key, False, x).detach()
+    functions = sample(filter.basis, filter, where.key, x).detach()
     tensors = [tensor.detach().requires_grad_() for tensor in (x, functions, filter.coefficients())]
     return *tensors, torch.randn(3, dtype=torch.float64, requires_grad=True), where.key, implementation
 

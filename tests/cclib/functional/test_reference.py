@@ -10,17 +10,20 @@ import torch
 from functional_cases import PROPERTY, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slow_way import axes, slow_convolution, some_filters, too_wide
+from slow_way import axes, lengths, slow_convolution, some_filters, too_wide
 
 from cclib import cc_conv2d
 from cclib.filters import ClassicalFilter
 from cclib.functional import IMPLEMENTATIONS, PADDING_MODES
 
 
-@given(some_filters(), axes(), axes(), st.integers(1, 2), st.sampled_from(PADDING_MODES), st.booleans(), st.booleans())
+@given(
+    some_filters(), axes(), axes(), st.integers(1, 2), st.sampled_from(PADDING_MODES), st.booleans(), st.booleans(),
+    st.data(),
+)  # fmt: skip
 @settings(PROPERTY, max_examples=300)
 def test_every_implementation_equals_the_slow_loops(
-    filter_and_groups, vertical, horizontal, batch, padding_mode, stretch, biased
+    filter_and_groups, vertical, horizontal, batch, padding_mode, stretch, biased, data
 ):
     filter, groups = filter_and_groups
     out_channels, in_per_group = filter.coefficients().shape[1:]
@@ -28,8 +31,9 @@ def test_every_implementation_equals_the_slow_loops(
     x = torch.randn(batch, in_per_group * groups, height, width, dtype=torch.float64)
     bias = torch.randn(out_channels, dtype=torch.float64) if biased else None
     arguments: dict[str, Any] = dict(zip(("scale", "size", "start"), geometry, strict=True))
-    arguments |= {"groups": groups, "padding_mode": padding_mode, "stretch": stretch}
-    if padding_mode == "reflect" and too_wide(filter, (height, width), stretch, *geometry):
+    unit = data.draw(lengths(filter, stretch))
+    arguments |= {"groups": groups, "padding_mode": padding_mode, "stretch": stretch, "unit": unit}
+    if padding_mode == "reflect" and too_wide(filter, (height, width), stretch, *geometry, unit):
         for implementation in (*IMPLEMENTATIONS, "auto"):
             with pytest.raises(ValueError, match=r"padding_mode 'reflect' allows a pad of at most \d+ on \d+ pixels"):
                 cc_conv2d(x, filter, bias, **arguments, implementation=implementation)
