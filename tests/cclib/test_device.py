@@ -15,6 +15,7 @@ CASES = {
     "up, circular": ({"padding_mode": "circular", "filter": "spline"}, {"scale": (1.5, 2)}),
     "irrational, stretched": ({"filter": "fourier", "stretch": True}, {"scale": math.sqrt(0.5)}),
     "reflect, size, start": ({"padding_mode": "reflect", "filter": "silu"}, {"size": (5, 9), "start": (0.2, 0)}),
+    "partition of unity, unit": ({"partition_of_unity": True, "unit": (1.5, 1)}, {"scale": 0.75}),
     "replicate, classical": ({"padding_mode": "replicate", "filter": "cubic", "groups": 4}, {"scale": 0.6}),
 }
 

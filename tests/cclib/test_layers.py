@@ -47,6 +47,7 @@ def test_sizes_and_scales_at_the_call():
         ({"scale": torch.tensor(0.9)}, {"scale": 0.9}),
         ({"scale": torch.tensor([2 / 3, 1.5])}, {"scale": (2 / 3, 1.5)}),
         ({"start": torch.tensor([0.25, 1])}, {"start": (0.25, 1)}),
+        ({"unit": torch.tensor([1.5, 1])}, {"unit": (1.5, 1)}),
     ],
 )
 def test_geometry_in_tensors(in_tensors, plain):
@@ -57,7 +58,8 @@ def test_geometry_in_tensors(in_tensors, plain):
 
 
 def test_settings_in_tensors():
-    layer = CCConv2d(2, 4, torch.tensor([3, 4]), scale=torch.tensor(0.9))
+    layer = CCConv2d(2, 4, torch.tensor([3, 4]), scale=torch.tensor(0.9), unit=torch.tensor(1.2))
+    assert layer.unit == (Fraction(6, 5),) * 2
     assert layer.kernel_size == (3, 4)
     assert layer.scale == (Fraction(9, 10),) * 2
     assert "kernel_size=(3, 4), scale=9/10" in repr(layer)
@@ -73,6 +75,40 @@ def test_the_scale_can_be_set():
     with pytest.raises(ValueError, match=r"scale must be greater than 0, got -1\.0"):
         layer.scale = -1
     assert layer.scale == 1.5
+
+
+def test_the_unit_can_be_set():
+    layer = layers()["siren"]
+    x = torch.randn(1, 2, 8, 7)
+    expected, plain = layer(x, unit=(1.5, 1)), layer(x)
+    layer.unit = [1.5, 1]
+    assert layer.unit == (1.5, 1)
+    assert torch.equal(layer(x), expected)
+    assert torch.equal(layer(x, unit=1), plain)
+    assert torch.equal(layer.freeze((8, 7))(x), layer.freeze((8, 7), unit=(1.5, 1))(x))
+    assert ", unit=(1.5, 1)" in repr(layer)
+    assert "unit=" not in repr(layers()["siren"])
+
+
+def test_the_unit_leaves_a_converted_layer_its_geometry():
+    conv = nn.Conv2d(2, 4, 3, 2, 1)
+    layer, x = CCConv2d.from_conv(conv), torch.randn(1, 2, 8, 7)
+    torch.testing.assert_close(layer(x, unit=1), conv(x), rtol=0, atol=1e-6)
+    expected = cc_conv2d(x, layer.filter, layer.bias, scale=0.5, size=(4, 4), start=0, unit=1.5)
+    assert torch.equal(layer(x, unit=1.5), expected)
+
+
+@pytest.mark.parametrize("filter", ["siren", "silu", "fourier", "spline"])
+def test_a_partition_of_unity_is_a_property_of_the_filter(filter):
+    layer = CCConv2d(2, 4, 3, filter=filter, partition_of_unity=True)
+    assert layer.filter.partition_of_unity
+    assert "partition_of_unity=True" in repr(layer)
+    assert CCConv2d(2, 4, 3, filter=layer.filter).filter.partition_of_unity
+    assert not CCConv2d(2, 4, 3, filter=filter).filter.partition_of_unity
+    plain = CCConv2d(2, 4, 3, filter=filter)
+    plain.load_state_dict(layer.state_dict())  # it has no parameters of its own
+    offsets = torch.rand(5, 2)
+    assert torch.equal(plain.filter(offsets), layer.filter(offsets))
 
 
 @pytest.mark.parametrize("filter", ["siren", "spline", "cubic", MLPFilter(4, 4, 3)])
@@ -95,9 +131,12 @@ def test_a_seed_gives_the_same_layer_in_every_type():
 def test_a_layer_is_the_function_with_its_own_settings():
     torch.manual_seed(0)
     filter = MLPFilter(4, 6, 3, groups=2)
-    layer = CCConv2d(4, 6, 3, scale=(0.5, 1.5), groups=2, padding_mode="circular", filter=filter, stretch=True)
+    settings: dict[str, Any] = {"groups": 2, "padding_mode": "circular", "unit": (1.5, 0.8)}
+    layer = CCConv2d(4, 6, 3, scale=(0.5, 1.5), filter=filter, **settings)
     x = torch.randn(1, 4, 7, 6)
-    settings: dict[str, Any] = {"groups": 2, "padding_mode": "circular", "stretch": True}
+    assert torch.equal(layer(x), cc_conv2d(x, filter, layer.bias, scale=(0.5, 1.5), **settings))
+    settings = {"groups": 2, "padding_mode": "circular", "stretch": True}
+    layer = CCConv2d(4, 6, 3, scale=(0.5, 1.5), filter=filter, **settings)
     calls: list[dict[str, Any]] = [{}, {"scale": 0.7}, {"size": 5}, {"start": 1}, {"scale": 0.5, "size": (3, 4)}]
     for call in calls:
         geometry = call if "scale" in call or "size" in call else {"scale": (0.5, 1.5), **call}
@@ -124,6 +163,7 @@ def layers() -> dict[str, CCConv2d]:
         "silu": CCConv2d(2, 4, 3, filter="silu", padding_mode="reflect"),
         "spline": CCConv2d(2, 4, 4, filter="spline", bias=False),
         "cubic": CCConv2d(2, 2, 4, filter="cubic", groups=2, stretch=True, scale=0.5),
+        "partition of unity": CCConv2d(2, 4, 3, partition_of_unity=True, scale=0.75, unit=1.5),
         "converted": CCConv2d.from_conv(nn.Conv2d(2, 4, 3, 2, 1, padding_mode="circular")),
         "converted transposed": CCConv2d.from_conv(nn.ConvTranspose2d(2, 4, 4, 2, 1)),
     }
@@ -223,6 +263,11 @@ def test_networks_compiled_without_a_break_give_the_same_output(backend):
         ({"filter": "cubic"}, ValueError, "in_channels=4, out_channels=6 and groups=1 must be equal"),
         ({"filter": MLPFilter(4, 5, 3)}, ValueError, r"filter must give \(6, 4\) matrices .* it gives \(5, 4\)"),
         ({"filter": ClassicalFilter("box", 6)}, ValueError, r"filter must give \(6, 4\) matrices .* it gives \(6, 1\)"),
+        (
+            {"filter": MLPFilter(4, 6, 3), "partition_of_unity": True},
+            ValueError,
+            "partition_of_unity must be set on the",
+        ),
         ({"implementation": "gpu"}, ValueError, "implementation must be one of auto, .*, got 'gpu'"),
         ({"implementation": None}, ValueError, "implementation must be one of auto, .*, got None"),
     ],
