@@ -39,7 +39,7 @@ class CCConv2d(nn.Module):
 
     Args:
         in_channels, out_channels, bias, groups: as in ``Conv2d``.
-        kernel_size: height and width of the filter's support in input pixels, a number or a pair.
+        kernel_size: height and width of the filter's support in input pixels, at unit 1, a number or a pair.
         scale: output size over input size, a number or a pair, where the call does not say otherwise.
         padding_mode: "zeros", "reflect", "replicate" or "circular".
         filter: "siren", "silu", "fourier", "spline"; "linear", "cubic", "lanczos3", "box" (fixed, with their own
@@ -107,7 +107,8 @@ class CCConv2d(nn.Module):
         given = isinstance(filter, Filter)
         if isinstance(filter, str):
             filter = make(filter, in_channels, out_channels, kernel_size, groups=groups, window=window)
-            filter.partition_of_unity = partition_of_unity
+            if partition_of_unity:
+                filter.partition_of_unity = True
         elif not given:
             raise TypeError(f"filter must be a name or a cclib.filters.Filter, got {type(filter).__name__}")
         elif partition_of_unity and not filter.partition_of_unity:

@@ -1,8 +1,8 @@
 """The continuous filters W: functions from a sub-pixel offset to a matrix of weights.
 
 Every filter is a sum ``W(offset) = sum_h basis_h(offset) * coefficients_h`` of scalar functions with matrix
-coefficients; an offset is (input tap − output position), in input pixels, (vertical, horizontal). A filter knows no
-images and no output grids.
+coefficients; an offset is (input tap − output position), in input pixels or whatever unit a call gives it, (vertical,
+horizontal). A filter knows no images and no output grids.
 
 A filter of your own is a subclass of ``Filter``, in a file or a notebook; its instances work wherever a filter is
 taken. ``register`` makes it a choice by name, ``register_trunk`` a small network of the offset one of ``MLPFilter``.

@@ -50,7 +50,7 @@ def cc_conv2d(
     1. Place the output grid on the input: output o falls at ``start + o / scale`` on each axis, in input pixels.
     2. Take the input pixels (taps) in the filter's support about each output position; outside the image
        ``padding_mode`` decides.
-    3. Evaluate the filter at (tap − position).
+    3. Evaluate the filter at (tap − position) / unit.
     4. Sum taps times weights over taps and channels (cross-correlation: nothing is flipped), and add the bias.
 
     Args:
@@ -67,12 +67,12 @@ def cc_conv2d(
             scale * offset; the taps of each output are divided by the sum of ``filter.mass`` over them (a classical
             filter's then sum to one).
         unit: length of the filter's unit in input pixels, a number (int, float, ``Fraction``) or a pair (height,
-            width). The support is unit times the filter's, and the filter is read at offset / unit. The taps of each
-            output are multiplied by the sum of ``filter.mass`` over the taps that it has at unit 1, over that sum at
-            this unit, so that a constant image gives about the same at every unit (a classical filter, and one with
-            ``partition_of_unity``, exactly). With ``stretch``, which is unit = max(1, 1 / scale) but makes the mass
-            one, it must be 1. A unit < 1 gives fewer taps; where the support is under two pixels an output may read
-            one pixel of an axis alone, whatever the filter's shape, and where it is under one pixel, none.
+            width). The support is unit times the filter's, and the filter is read at offset / unit. The sum of
+            ``filter.mass`` over the taps of each output is made what it is at unit 1, so that a constant image gives
+            about the same at every unit; exactly so with a classical filter, or with ``partition_of_unity``. It must
+            be 1 with ``stretch``, which is a unit of max(1, 1 / scale) where the mass is made one. A unit < 1 has
+            fewer taps: with a support under two pixels an output may read just one pixel of an axis, whatever the
+            filter's shape, with one under a pixel none (it is the bias), and a classical kernel at its zeros alone.
         implementation: "auto", "reference", "phases", "basis" or "pixels" (which has no groups); ``explain`` says what
             "auto" picks.
 

@@ -101,11 +101,13 @@ def test_an_exported_classifier(strict):
 
 
 @compiler
-def test_an_exported_layer_holds_no_tensors_but_its_own(tmp_path):
-    layer, x = CCConv2d(3, 4, 3, scale=0.75, padding_mode="reflect"), torch.randn(2, 3, 9, 8)
-    program = torch.export.export(layer, (x,), strict=False)
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("options", [{}, {"unit": 1.25}, {"partition_of_unity": True, "stretch": True}])
+def test_an_exported_layer_holds_no_tensors_but_its_own(tmp_path, options, strict):
+    layer, x = CCConv2d(3, 4, 3, scale=0.75, padding_mode="reflect", **options), torch.randn(2, 3, 9, 8)
+    program = torch.export.export(layer, (x,), strict=strict)
     assert set(program.state_dict) == set(layer.state_dict())
-    assert sum(constant.numel() for constant in program.constants.values()) <= 4  # the half-widths of the filter
+    assert sum(constant.numel() for constant in program.constants.values()) <= 8  # the half-widths of the filter
     modules = [module for module in program.graph_module.modules() if isinstance(module, torch.fx.GraphModule)]
     targets = [str(node.target) for module in modules for node in module.graph.nodes]
     assert targets.count("cclib.continuous_convolution.default") == 1
@@ -123,8 +125,6 @@ GEOMETRIES: tuple[dict[str, Any], ...] = (
     {"size": (7, 12)},
     {"start": 0.25},
     {"scale": 1.3, "start": (0, 1)},
-    {"unit": 1.5},
-    {"unit": (1, Fraction(10, 7)), "size": 9},
 )
 
 
@@ -135,6 +135,18 @@ def test_geometries_at_the_call():
     graph, x = compiled(layer), torch.randn(2, 2, 12, 11)
     for arguments in GEOMETRIES:
         assert_same(results(graph, x, **arguments), results(layer, x, **arguments))
+
+
+@compiler
+def test_units_at_the_call():
+    torch.manual_seed(0)
+    layer = CCConv2d(2, 3, 4, scale=0.75, unit=1.25)
+    graph, x = compiled(layer), torch.randn(2, 2, 12, 11)
+    for unit in (None, 1, 1.5, (1, Fraction(10, 7))):
+        assert_same(results(graph, x, unit=unit), results(layer, x, unit=unit))
+    layer.unit = 2
+    layer.filter.partition_of_unity = True
+    assert_same(results(graph, x), results(layer, x))
 
 
 @compiler
