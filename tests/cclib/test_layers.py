@@ -9,6 +9,7 @@ import math
 import pickle
 import shutil
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import nn
 
 import cclib
 from cclib import CCConv2d, cc_conv2d
-from cclib.filters import ClassicalFilter, MLPFilter
+from cclib.filters import FILTERS, ClassicalFilter, MLPFilter
 from cclib.functional import IMPLEMENTATIONS
 
 every_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
@@ -109,6 +110,11 @@ def test_a_partition_of_unity_is_a_property_of_the_filter(filter):
     plain.load_state_dict(layer.state_dict())  # it has no parameters of its own
     offsets = torch.rand(5, 2)
     assert torch.equal(plain.filter(offsets), layer.filter(offsets))
+
+
+def test_a_registered_filter_may_be_a_partition_of_unity_of_its_own(monkeypatch):
+    monkeypatch.setitem(FILTERS, "whole", partial(MLPFilter, partition_of_unity=True))
+    assert CCConv2d(2, 4, 3, filter="whole").filter.partition_of_unity
 
 
 @pytest.mark.parametrize("filter", ["siren", "spline", "cubic", MLPFilter(4, 4, 3)])
