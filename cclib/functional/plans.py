@@ -39,14 +39,14 @@ class Plan:
 
 @lru_cache(maxsize=64)
 @plain_tensors
-def plan_of(vertical: Runs, horizontal: Runs, width: int) -> Plan:
-    """The plan of two axes; ``width`` is the number of horizontal slots."""
+def plan_of(vertical: Runs, horizontal: Runs, width: int, device: torch.device) -> Plan:
+    """The plan of two axes for tensors of a device; ``width`` is the number of horizontal slots."""
     strips = []
     for run in vertical.runs:
         blocks = [
             [row * width + column for row, column in product(run.slots, across.slots)] for across in horizontal.runs
         ]
-        indices = torch.tensor([index for block in blocks for index in block], dtype=torch.long)
+        indices = torch.tensor([index for block in blocks for index in block], dtype=torch.long, device=device)
         strips.append(Strip(indices, tuple(accumulate((len(block) for block in blocks), initial=0))))
     return Plan(vertical, horizontal, tuple(strips))
 

@@ -34,7 +34,8 @@ def prepare(functions: Tensor, coefficients: Tensor, problem: Problem, dtype: to
     if single is not None:
         yield single.kernel(whole(functions, coefficients, dtype), problem.groups)
     elif by_patches(problem):
-        yield from patches.weights(plan(problem, vertical, horizontal), functions.flatten(0, 1), coefficients.mT, dtype)
+        read = plan(problem, vertical, horizontal, functions.device)
+        yield from patches.weights(read, functions.flatten(0, 1), coefficients.mT, dtype)
     else:
         for strip in strips(functions, coefficients, vertical, dtype):
             yield from kernels(strip, horizontal)
@@ -48,7 +49,7 @@ def forward(x: Tensor, prepared: Iterable[Tensor], bias: Tensor | None, problem:
         (kernel,) = prepared
         return single.forward(x, kernel, bias, problem.groups)
     if by_patches(problem):
-        y = patches.correlate(x, plan(problem, vertical, horizontal), prepared)
+        y = patches.correlate(x, plan(problem, vertical, horizontal, x.device), prepared)
         return y if bias is None else y.add_(bias.reshape(-1, 1, 1))
     return views.correlate(padded(x, vertical, horizontal), vertical, horizontal, prepared, bias, x)
 
@@ -61,7 +62,7 @@ def backward(
     if single is not None:
         return backward_of_single(single, gradient, x, functions, coefficients, problem.groups, wanted)
     if by_patches(problem):
-        read_by = plan(problem, *input_axes(problem))
+        read_by = plan(problem, *input_axes(problem), x.device)
         dx, dfunctions, dcoefficients = patches.gradients(
             gradient, read_by, x, functions.flatten(0, 1), coefficients, wanted
         )
@@ -136,9 +137,9 @@ def input_axes(problem: Problem) -> tuple[Runs, Runs]:
     return vertical, horizontal
 
 
-def plan(problem: Problem, vertical: Runs, horizontal: Runs) -> Plan:
+def plan(problem: Problem, vertical: Runs, horizontal: Runs, device: torch.device) -> Plan:
     """What the patches hold."""
-    return plan_of(vertical, horizontal, len(problem.grid[1].offsets))
+    return plan_of(vertical, horizontal, len(problem.grid[1].offsets), device)
 
 
 def cost(work: Work) -> Cost:

@@ -9,6 +9,7 @@ from cclib.filters import MLPFilter
 from cclib.functional import PADDING_MODES
 from cclib.functional.call import place
 from cclib.functional.implementations import OPERATORS
+from cclib.functional.problem import problem_of
 from cclib.functional.operator import multiply_adds_of
 from cclib.functional.sampling import sample
 from cclib.models.cost import multiply_adds
@@ -38,6 +39,18 @@ def test_the_operators_keep_the_rules_of_torch(implementation, stored):
     for wanted in ([True] * 4, [True, False, False, False], [False, True, False, True]):
         backward = gradient, x, functions, coefficients, *names, wanted
         torch.library.opcheck(operators.continuous_convolution_backward.default, backward, test_utils=tests)
+
+
+@pytest.mark.parametrize("implementation", OPERATORS)
+def test_an_implementation_keeps_to_the_device_of_its_tensors(implementation):
+    """On the meta device a tensor of the CPU among the others is an error, as it is on a GPU."""
+    *tensors, _, key, _ = arguments_of(implementation, scale=0.75)
+    x, functions, coefficients = (tensor.detach().to("meta") for tensor in tensors)
+    chosen, problem = OPERATORS[implementation], problem_of(key)
+    y = chosen.forward(x, chosen.prepare(functions, coefficients, problem, x.dtype), None, problem)
+    gradients = chosen.backward(torch.empty_like(y), x, functions, coefficients, problem, [True] * 4)
+    assert y.device.type == "meta"
+    assert [each.shape for each in gradients[:3]] == [x.shape, functions.shape, coefficients.shape]
 
 
 @pytest.mark.parametrize("implementation", OPERATORS)
