@@ -9,8 +9,8 @@ from cclib.filters import MLPFilter
 from cclib.functional import PADDING_MODES
 from cclib.functional.call import place
 from cclib.functional.implementations import OPERATORS
-from cclib.functional.problem import problem_of
 from cclib.functional.operator import multiply_adds_of
+from cclib.functional.problem import problem_of
 from cclib.functional.sampling import sample
 from cclib.models.cost import multiply_adds
 
