@@ -1,7 +1,7 @@
 """Many runs: cached by content, in parallel over processes, with one progress bar.
 
-A run is known by a hash of all that its result depends on: task, data, training, seed, the code behind them and torch's
-version. Its folder in the cache holds ``result.json`` and ``weights.safetensors``, or the checkpoint on the way there.
+A run is known by a hash of all that its result depends on: task, data, training, seed, the code behind them, torch's
+version and the instructions that it computes with. Its folder in the cache holds ``result.json`` and ``weights.safetensors``, or the checkpoint on the way there.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from companion import instructions
 from companion.files import atomic_write, cache_folder, notice, write_json
 from companion.fingerprint import PACKAGES, closure
 from companion.processes import end_with_starter
@@ -66,6 +67,7 @@ class Run:
             "data": self.task.data_fingerprint(),
             "code": code(self.task),
             "torch": torch.__version__,
+            "instructions": [instructions.in_use(), torch.backends.cpu.get_cpu_capability()],
         }
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from companion import files, fingerprint
+from companion import files, fingerprint, instructions
 from companion.evidence import claims, tables
 from companion.workflow import notebooks, profiles
 
@@ -116,6 +116,7 @@ def gather_claims(options: argparse.Namespace) -> int:
 
 def ship_network(options: argparse.Namespace) -> int:
     """Write the network that the playground starts from; it is trained, or taken from the run cache."""
+    instructions.settle()
     from companion import playground  # loads torch and all that a notebook needs
 
     playground.ship()

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from companion import instructions
 from companion.processor import processor
 
 _PACKAGES = ("torch", "numpy", "scipy", "pandas", "scikit-image", "matplotlib")
@@ -40,6 +41,7 @@ def hardware() -> dict[str, str | int | float]:
         "cpu": found.name,
         "family": found.family,
         "instructions": found.instructions,
+        "settings": instructions.in_use(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",

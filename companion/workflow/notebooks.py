@@ -18,7 +18,7 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from companion import files, processes
+from companion import files, instructions, processes
 from companion.evidence import claims
 from companion.workflow import machine
 from companion.workflow.cleaning import clean
@@ -49,6 +49,7 @@ def run(root: Path, name: str, profile: str, target: Path) -> None:
     source, given = source_path(root, name), parameters(root, name, profile)
     if profile == "smoke" and target.is_relative_to(root / "results"):
         raise ValueError("profile 'smoke' checks that notebooks run; it never writes to results/")
+    instructions.settle(name)
     commit = machine.commit(root)  # now: sources may change while the notebook runs
     started = time.monotonic()
     with _partial_folder(target) as partial, processes.watched() as watch:
