@@ -1,7 +1,7 @@
-"""Claims judged by numbers: means with intervals, verdicts against thresholds, and the rows of metrics.json.
+"""Means with intervals, and the rows of metrics.json.
 
-It knows nothing of models, data or notebooks: which claims there are stands in ``registry``, and a notebook hands over
-its numbers by ``verdicts``.
+It knows nothing of models, data or notebooks: which claims there are stands in ``registry``, a notebook hands over
+its numbers by ``filled``, and ``families`` judges the rows of all of them.
 """
 
 import json
@@ -20,12 +20,11 @@ from companion.evidence.registry import CLAIMS
 
 Row = dict[str, Any]
 
-VERDICTS = ("reproduced", "inconclusive", "not reproduced")
-_TEXTS = ("claim", "notebook", "statement", "quantity", "unit", "better", "baseline", "verdict")
-_NUMBERS = ("value", "low", "high", "threshold")
+_TEXTS = ("claim", "notebook", "statement", "quantity", "unit", "better", "baseline")
+_NUMBERS = ("value", "low", "high")
 KEYS = (
     *("claim", "notebook", "statement", "quantity", "unit", "value", "low", "high", "n"),
-    *("threshold", "better", "baseline", "verdict"),
+    *("better", "baseline", "primary", "threshold", "margin", "reason"),
 )
 
 
@@ -74,19 +73,6 @@ def exact(value: float, n: int) -> Interval:
     return Interval(number, number, number, n)
 
 
-def verdict(interval: Interval, threshold: float, better: Literal["higher", "lower"]) -> str:
-    """'reproduced' if the whole interval is at the threshold or better, 'not reproduced' if it is all worse,
-    else 'inconclusive'."""
-    if better not in ("higher", "lower"):
-        raise ValueError(f"better must be 'higher' or 'lower', got {better!r}")
-    _finite("threshold", [threshold])
-    sign = 1 if better == "higher" else -1
-    reached = sorted(sign * (end - threshold) >= 0 for end in (interval.low, interval.high))
-    if reached[0]:
-        return "reproduced"
-    return "inconclusive" if reached[1] else "not reproduced"
-
-
 def row(
     *,
     claim: str,
@@ -95,18 +81,21 @@ def row(
     quantity: str,
     unit: str,
     interval: Interval,
-    threshold: float,
     better: Literal["higher", "lower"],
     baseline: str,
+    threshold: float | None = None,
+    margin: float | None = None,
+    reason: str | None = None,
 ) -> Row:
-    """One line of the claims table, with its verdict.
+    """One line of the claims table.
 
     claim: C1 … C11. notebook: its NN-name. statement: the claim in words. quantity: what was measured.
-    unit: of the value, '' for a pure number. threshold: from the profile, in that unit. baseline: what it is
-    compared with, such as 'strided conv k3: 2.36 px', built by code from a number.
+    unit: of the value, '' for a pure number. baseline: what it is compared with, such as 'strided conv k3: 2.36 px',
+    built by code from a number. threshold: of a primary row, from the profile, in that unit. margin: what lies between
+    it and its negative is no difference. reason: why the threshold of a primary row is where it is.
     Raises ValueError for an unknown claim, missing words or a number that is not finite.
     """
-    judged = {
+    filled = {
         "claim": claim,
         "notebook": notebook,
         "statement": statement,
@@ -116,33 +105,41 @@ def row(
         "low": interval.low,
         "high": interval.high,
         "n": interval.n,
-        "threshold": float(threshold),
         "better": better,
         "baseline": baseline,
-        "verdict": verdict(interval, threshold, better),
+        "primary": threshold is not None,
+        "threshold": None if threshold is None else float(threshold),
+        "margin": None if margin is None else float(margin),
+        "reason": reason,
     }
-    check_row(judged)
-    return judged
+    check_row(filled)
+    return filled
 
 
 def check_row(row: Any, where: str = "row") -> None:
-    """Raise ValueError, its message opening with `where`, unless `row` has the keys and types of a claims row."""
+    """Raise ValueError, its message opening with `where`, unless `row` has the keys and types of a row."""
     if not isinstance(row, dict) or set(row) != set(KEYS):
         given = sorted(row) if isinstance(row, dict) else row
         raise ValueError(f"{where}: must have the keys {', '.join(KEYS)}; got {given!r}")
     for key in _TEXTS:
         if not isinstance(row[key], str) or (key != "unit" and not row[key].strip()):
             raise ValueError(f"{where}: {key} must be text, got {row[key]!r}")
-    for key in _NUMBERS:
+    limits = [key for key in ("threshold", "margin") if row[key] is not None]
+    for key in (*_NUMBERS, *limits):
         if not isinstance(row[key], float) or not math.isfinite(row[key]):
             raise ValueError(f"{where}: {key} must be a finite float, got {row[key]!r}")
     if row["claim"] not in CLAIMS:
         raise ValueError(f"{where}: claim must be one of {', '.join(CLAIMS)}; got {row['claim']!r}")
     if type(row["n"]) is not int or row["n"] < 1:
         raise ValueError(f"{where}: n must be a whole number, at least 1, got {row['n']!r}")
-    judged = verdict(Interval(row["value"], row["low"], row["high"], row["n"]), row["threshold"], row["better"])
-    if row["verdict"] != judged:
-        raise ValueError(f"{where}: the numbers say {judged!r}, the verdict {row['verdict']!r}")
+    if row["better"] not in ("higher", "lower"):
+        raise ValueError(f"{where}: better must be 'higher' or 'lower', got {row['better']!r}")
+    if row["primary"] is not ("threshold" in limits):
+        raise ValueError(f"{where}: a row is primary if it has a threshold, got {row['primary']!r}")
+    if row["primary"] is not (isinstance(row["reason"], str) and bool(row["reason"].strip())):
+        raise ValueError(f"{where}: a primary row, and no other, has a reason for its threshold, got {row['reason']!r}")
+    if "margin" in limits and not 0 < row["margin"] == abs(row["threshold"] or 0.0):
+        raise ValueError(f"{where}: margin must be the threshold without its sign, and not 0, got {row['margin']!r}")
 
 
 def slug(row: Row) -> str:
@@ -166,19 +163,23 @@ def write(rows: Iterable[Row]) -> None:
 
 
 def read(path: Path) -> list[Row]:
-    """The checked rows of a metrics.json or claims.json; ValueError or FileNotFoundError name the file."""
+    """The checked rows of a metrics.json; ValueError or FileNotFoundError name the file."""
+    content = parsed(path)
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f"{path}: holds no row")
+    for index, (name, item) in enumerate(content.items()):
+        check_row(item, f"{path}, row {index + 1}")
+        if name != slug(item):
+            raise ValueError(f"{path}: row {name!r} should be called {slug(item)!r}")
+    return list(content.values())
+
+
+def parsed(path: Path) -> Any:
+    """The content of a JSON file; ValueError names the file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: is not JSON ({error}); run its notebook again") from None
-    rows = list(content.values()) if isinstance(content, dict) else content
-    if not isinstance(rows, list) or not rows:
-        raise ValueError(f"{path}: holds no claims row")
-    for index, item in enumerate(rows):
-        check_row(item, f"{path}, row {index + 1}")
-        if isinstance(content, dict) and list(content)[index] != slug(item):
-            raise ValueError(f"{path}: row {list(content)[index]!r} should be called {slug(item)!r}")
-    return rows
 
 
 def sort_key(row: Row) -> tuple[int, str, str]:

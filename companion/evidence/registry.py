@@ -1,11 +1,12 @@
 """The claims, and what a row that tests one declares, before a run; the rows themselves are in ``rows``.
 
-A row's threshold is a parameter of its notebook, whose value stands in ``profiles/``. How an interval becomes a verdict
-is ``claims``'.
+A threshold is a parameter of its notebook, whose value stands in ``profiles/``. How intervals become verdicts is
+``families``'.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,15 +28,20 @@ class Claim:
 
 @dataclass(frozen=True)
 class Declared:
-    """A row as declared; ``statement`` and ``quantity`` may name parameters of the notebook in braces.
+    """A row as declared; ``statement``, ``quantity`` and ``reason`` may name parameters of the notebook in braces.
+
+    A row with a threshold is *primary*: it is judged, together with the primary rows of all claims. The others are
+    measurements, with an interval and no verdict.
 
     Args:
         claim: "C1" to "C11".
         statement: the claim in words, as far as this row tests it.
         quantity, unit: what is measured; no unit is "".
-        threshold: the parameter of the notebook that holds it; "-name" is its negative.
         better: whether "higher" or "lower" values are.
-        primary: whether this is the row by which the claim is quoted, one for each claim.
+        threshold: of a primary row the parameter of the notebook that holds it; "-name" is its negative.
+        reason: of a primary row why there, in words that follow "since": what difference would matter to a user.
+        difference: whether the value is a difference of which zero is none, so that what surely lies between the
+            threshold and its negative is no difference worth a word.
         repeated: whether the notebook fills it in several times, with other words each time, or not at all.
     """
 
@@ -43,10 +49,15 @@ class Declared:
     statement: str
     quantity: str
     unit: str
-    threshold: str
     better: Literal["higher", "lower"]
-    primary: bool = False
+    threshold: str = ""
+    reason: str = ""
+    difference: bool = False
     repeated: bool = False
+
+    @property
+    def primary(self) -> bool:
+        return bool(self.threshold)
 
 
 CLAIMS: dict[str, Claim] = {
@@ -106,3 +117,8 @@ CLAIMS: dict[str, Claim] = {
         ("11-efficiency", "time-and-memory"),
     ),
 }
+
+
+def pattern(template: str) -> str:
+    """The regular expression that a text with braces, as declared, becomes when they are filled in."""
+    return ".+".join(re.escape(words) for words in re.split(r"\{[^}]*\}", template))

@@ -1,4 +1,4 @@
-"""Tables for people: the findings in README.md, results/CLAIMS.md, and one machine's claims beside another's.
+"""Tables for people: the findings in README.md, results/CLAIMS.md, and one machine's rows beside another's.
 
 It formats rows that others have computed and checked; it judges nothing.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,13 @@ from typing import Any
 from tabulate import tabulate
 
 from companion.evidence import registry
-from companion.evidence.claims import VERDICTS, Interval, Row
-from companion.evidence.rows import ROWS
+from companion.evidence.claims import Interval, Row
+from companion.evidence.families import is_random
 from companion.files import MEASURED_OF_EVERY_NOTEBOOK
 
-_HEADS = ["claim", "quantity", "value [95 % interval]", "n", "baseline", "threshold", "verdict"]
+Identity = tuple[str, str, str]  # of a row: claim, notebook, quantity
+
+_HEADS = ["claim", "quantity", "value [95 % interval]", "n", "baseline"]
 
 
 def number(value: float) -> str:
@@ -32,87 +33,96 @@ def plus_minus(interval: Interval, digits: int = 2, sign: str = "+") -> str:
     return f"{interval.mean:{sign}.{digits}f} [{interval.low:{sign}.{digits}f}, {interval.high:{sign}.{digits}f}]"
 
 
-def span(row: Row) -> str:
+def span(row: Row, low: str = "low", high: str = "high") -> str:
     """value [low, high] of a row; the value alone where it is one point.
 
-    To two digits of half the interval, or as many as keep its ends on their side of the threshold.
+    To two digits of half the interval, or as many as keep its ends on their side of a threshold.
+    low, high: the keys of the ends.
     """
-    if row["low"] == row["high"]:
+    if row[low] == row[high]:
         return number(row["value"])
-    digits = max(0, 1 - math.floor(math.log10((row["high"] - row["low"]) / 2)))
-    while any((round(row[end], digits) < row["threshold"]) != (row[end] < row["threshold"]) for end in ("low", "high")):
+    digits = max(0, 1 - math.floor(math.log10((row[high] - row[low]) / 2)))
+    limits = [row["threshold"]] if row["threshold"] is not None else []
+    if row["margin"] is not None:
+        limits.append(-row["threshold"])
+    while any((round(row[end], digits) < limit) != (row[end] < limit) for end in (low, high) for limit in limits):
         digits += 1
-    value, low, high = (f"{round(row[key], digits) + 0.0:.{digits}f}" for key in ("value", "low", "high"))  # not -0.0
-    return f"{value} [{low}, {high}]"
+    texts = [f"{round(row[key], digits) + 0.0:.{digits}f}" for key in ("value", low, high)]  # not -0.0
+    return f"{texts[0]} [{texts[1]}, {texts[2]}]"
+
+
+def adjusted(row: Row) -> str:
+    """value [low, high] of a judged row, the ends of its adjusted interval, with its unit."""
+    return f"{span(row, 'adjusted_low', 'adjusted_high')} {row['unit']}".rstrip()
+
+
+def required(row: Row) -> str:
+    """The threshold of a primary row, such as "at least 0.5 points"."""
+    words = "at least" if row["better"] == "higher" else "at most"
+    return f"{words} {number(row['threshold'])} {row['unit']}".rstrip()
+
+
+def outcome(row: Row) -> str:
+    """The verdict of a judged row; of an inconclusive one with the number of seeds that would decide it."""
+    if row["verdict"] != "inconclusive":
+        return row["verdict"]
+    seeds = row["seeds_to_decide"]
+    return f"inconclusive ({f'{seeds} seeds' if seeds else 'more seeds than anybody would train'} would decide)"
 
 
 def findings(rows: Sequence[Row]) -> str:
-    """One line per claim as a Markdown table for README.md: its primary row, and how many of its rows reproduced."""
+    """One line per primary row as a Markdown table for README.md. rows: judged ones."""
     lines = []
-    for claim, row in primary_rows(rows).items():
-        sentence = registry.CLAIMS[claim].sentence
-        if row is None:
-            lines.append([claim, sentence, "not run yet", "", "", ""])
-            continue
-        verdicts = [other["verdict"] for other in rows if other["claim"] == claim]
-        share = f"{verdicts.count('reproduced')} of {len(verdicts)}"
-        measured = f"{row['quantity']}: **{_with_unit(row)}**"
-        lines.append([claim, sentence, measured, row["verdict"], share, _link(row["notebook"], "results/")])
-    heads = [
-        "",
-        "claim, in this companion's words",
-        "measured [95 % interval]",
-        "verdict",
-        "rows reproduced",
-        "notebook",
-    ]
+    for name, claim in registry.CLAIMS.items():
+        primary = [row for row in rows if row["claim"] == name and row["primary"]]
+        if not primary:
+            lines.append([name, claim.sentence, "not run yet", "", "", ""])
+        for index, row in enumerate(primary):
+            first = [name, claim.sentence] if index == 0 else ["", ""]
+            measured = f"{row['quantity']}: **{adjusted(row)}**"
+            lines.append([*first, measured, required(row), row["verdict"], _link(row["notebook"], "results/")])
+    heads = ["", "claim, in this companion's words", "measured [interval]", "asked for", "verdict", "notebook"]
     return markdown(heads, lines)
-
-
-def primary_rows(rows: Sequence[Row]) -> dict[str, Row | None]:
-    """The row by which each claim is quoted; None where its notebook has not been run."""
-    quoted: dict[str, Row | None] = dict.fromkeys(registry.CLAIMS)
-    for notebook, of_notebook in ROWS.items():
-        for declared in of_notebook.values():
-            if declared.primary:
-                wanted = [row for row in rows if (row["claim"], row["notebook"]) == (declared.claim, notebook)]
-                same = [row for row in wanted if re.fullmatch(pattern(declared.quantity), row["quantity"])]
-                quoted[declared.claim] = same[0] if same else None
-    return quoted
-
-
-def pattern(template: str) -> str:
-    """The regular expression that a text with braces, as declared in ``rows``, becomes when they are filled in."""
-    return ".+".join(re.escape(words) for words in re.split(r"\{[^}]*\}", template))
 
 
 def claims_page(
     rows: Sequence[Row], paper: Mapping[str, Sequence[Row]], records: Mapping[str, Mapping[str, Any]]
 ) -> str:
-    """results/CLAIMS.md: every row, how it is judged, what it took to compute, and what it does not show.
+    """results/CLAIMS.md: every row, how primary ones are judged, what it took to compute, what it does not show.
 
+    rows: judged ones.
     paper: notebook name -> its rows with the profile `paper`, for those that were run with it.
     records: notebook name -> its machine.json.
     """
     template = Path(__file__).with_name("claims_page.md").read_text(encoding="utf-8")
     return template.format(
-        overview=overview_table(rows), claims=claims_table(rows, paper), machine=machine_table(records)
+        primary=primary_table(rows), measurements=measurements_table(rows, paper), machine=machine_table(records)
     )
 
 
-def overview_table(rows: Sequence[Row]) -> str:
-    """One line per claim as a Markdown table: its sentence, its source, its notebooks, and its rows by verdict."""
+def primary_table(rows: Sequence[Row]) -> str:
+    """The judged rows as a Markdown table: what was asked, why, the adjusted interval, the verdict."""
+    heads = [
+        "claim",
+        "source",
+        "statement",
+        "quantity",
+        "asked for",
+        "since",
+        "n",
+        "value [adjusted interval]",
+        "verdict",
+    ]
     lines = []
-    for name, claim in registry.CLAIMS.items():
-        of_claim = [row for row in rows if row["claim"] == name]
-        counts = Counter(row["verdict"] for row in of_claim)
-        links = ", ".join(map(_link, dict.fromkeys(row["notebook"] for row in of_claim)))
-        cells = (str(counts[verdict] or "") for verdict in VERDICTS)
-        lines.append([name, claim.sentence, claim.source, *cells, links])
-    return markdown(["claim", "in a sentence", "source", *VERDICTS, "tested in"], lines)
+    for row in rows:
+        if row["primary"]:
+            claim = registry.CLAIMS[row["claim"]]
+            asked = [required(row), row["reason"], str(row["n"]), adjusted(row), f"**{outcome(row)}**"]
+            lines.append([row["claim"], claim.source, row["statement"], row["quantity"], *asked])
+    return markdown(heads, lines)
 
 
-def claims_table(rows: Sequence[Row], paper: Mapping[str, Sequence[Row]]) -> str:
+def measurements_table(rows: Sequence[Row], paper: Mapping[str, Sequence[Row]]) -> str:
     """Every row as a line of a Markdown table, with a link to its executed notebook. paper: as in ``claims_page``."""
     heads = ["claim", "statement", *_HEADS[1:], "notebook", "profile `paper`"]
     lines = []
@@ -124,31 +134,26 @@ def claims_table(rows: Sequence[Row], paper: Mapping[str, Sequence[Row]]) -> str
 
 
 def _on_paper(row: Row, paper: Sequence[Row] | None) -> str:
-    """What the profile `paper` says of a row."""
+    """What the profile `paper` measured of a row."""
     if paper is None:
         return "not run yet"
-    same = [other for other in paper if _identity(other) == _identity(row)]
-    return f"**{same[0]['verdict']}**: {span(same[0])}" if same else "–"
+    same = [other for other in paper if identity(other) == identity(row)]
+    return _with_unit(same[0]) if same else "–"
 
 
-def verdict_table(rows: Sequence[Row]) -> str:
-    """The rows of one notebook as a Markdown table, for its last page."""
-    return markdown(_HEADS, [_cells(row) for row in rows])
+def rows_table(rows: Sequence[Row]) -> str:
+    """The rows of one notebook as a Markdown table, for its last page, and what is asked of the primary ones."""
+    asked = [f"* {row['quantity']}: {required(row)}, since {row['reason']}." for row in rows if row["primary"]]
+    words = (
+        "Asked for, together with what the other notebooks ask for; the verdicts on all of it are in "
+        "`results/CLAIMS.md`:"
+    )
+    return markdown(_HEADS, [_cells(row) for row in rows]) + ("\n\n" + "\n".join([words, "", *asked]) if asked else "")
 
 
 def _cells(row: Row) -> list[str]:
     """What `_HEADS` names."""
-    sign = "≥" if row["better"] == "higher" else "≤"
-    unit = f" {row['unit']}" if row["unit"] else ""
-    return [
-        row["claim"],
-        row["quantity"],
-        _with_unit(row),
-        str(row["n"]),
-        row["baseline"],
-        f"{sign} {number(row['threshold'])}{unit}",
-        f"**{row['verdict']}**",
-    ]
+    return [row["claim"], row["quantity"], _with_unit(row), str(row["n"]), row["baseline"]]
 
 
 def _with_unit(row: Row) -> str:
@@ -189,30 +194,62 @@ def replace_section(text: str, name: str, content: str) -> str:
 
 
 def comparison(committed: Sequence[Row], here: Sequence[Row]) -> str:
-    """One line per claim row: the committed value, this machine's, and whether they give the same verdict."""
+    """For each notebook whether its rows are identical or which are not, then each primary row and its verdict.
+
+    committed, here: judged rows.
+    """
+    before = {identity(row): row for row in committed}
+    after = {identity(row): row for row in here}
+    names = sorted({notebook for _, notebook, _ in before | after})
+    lines = []
+    for name in names:
+        keys = [key for key in after | before if key[1] == name]
+        lines.append(f"{name}: {_differences([(before.get(key), after.get(key)) for key in keys])}")
     heads = ["claim", "in", "committed", "this machine", "unit", "verdict here", "same", "quantity"]
     # tabulate would read numbers in the cells and set them anew.
-    return tabulate(_compared(committed, here), heads, tablefmt="plain", disable_numparse=True)
+    table = tabulate(_compared(before, after), heads, tablefmt="plain", disable_numparse=True)
+    return "\n".join(lines) + "\n\n" + table
 
 
-def _compared(committed: Sequence[Row], here: Sequence[Row]) -> Iterator[list[str]]:
-    """The lines of ``comparison``."""
-    before = {_identity(row): row for row in committed}
-    after = {_identity(row): row for row in here}
+def _differences(pairs: Sequence[tuple[Row | None, Row | None]]) -> str:
+    """Of the rows of one notebook, as committed and here."""
+    measured = [(old, new) for old, new in pairs if old is not None and new is not None]
+    others = [(old, new) for old, new in measured if any(old[key] != new[key] for key in ("value", "low", "high", "n"))]
+    missing = len(pairs) - len(measured)
+    if not others and not missing:
+        return f"identical ({len(pairs)} rows)"
+    texts = [f"{len(others)} of {len(measured)} rows differ"] if others else []
+    if missing:
+        texts.append(f"{missing} are new or gone")
+    shifts = [abs(new["value"] - old["value"]) / (old["high"] - old["low"]) for old, new in others if is_random(old)]
+    if shifts:
+        texts.append(f"by at most {max(shifts):.2g} of a 95 % interval's length")
+    exact = [
+        f"{old['quantity']}: {number(old['value'])} is {number(new['value'])}"
+        for old, new in others
+        if not is_random(old)
+    ]
+    return "; ".join(texts + exact)
+
+
+def _compared(before: dict[Identity, Row], after: dict[Identity, Row]) -> Iterator[list[str]]:
+    """The lines of ``comparison`` for primary rows."""
     for key in after | before:
-        claim, notebook, quantity = key
         old, new = before.get(key), after.get(key)
-        same = "new" if old is None else "gone" if new is None else _same(old["verdict"], new["verdict"])
-        values = [span(row) if row else "–" for row in (old, new)]
-        unit = (new or old or {})["unit"]
-        yield [claim, notebook.split("-")[0], *values, unit, new["verdict"] if new else "–", same, quantity]
+        known = new or old or {}
+        if known["primary"]:
+            same = "new" if old is None else "gone" if new is None else _same(old["verdict"], new["verdict"])
+            values = [span(row, "adjusted_low", "adjusted_high") if row else "–" for row in (old, new)]
+            claim, notebook, quantity = key
+            verdict = new["verdict"] if new else "–"
+            yield [claim, notebook.split("-")[0], *values, known["unit"], verdict, same, quantity]
 
 
 def _same(old: str, new: str) -> str:
     return "yes" if old == new else f"NO, was {old}"
 
 
-def _identity(row: Row) -> tuple[str, str, str]:
+def identity(row: Row) -> Identity:
     return row["claim"], row["notebook"], row["quantity"]
 
 
@@ -225,7 +262,8 @@ def _machine(record: Mapping[str, Any]) -> str:
     gpu = "no GPU" if hardware["gpu"] == "none" else hardware["gpu"]
     cpu = re.sub(r"\s+", " ", hardware["cpu"])
     return (
-        f"{hardware['cores']} cores of {cpu} ({hardware['instructions']}), {hardware['memory_gib']} GiB, {gpu}, "
+        f"{hardware['cores']} cores of {cpu} ({hardware['family']}), {hardware['settings']} instructions "
+        f"({hardware['instructions']}), {hardware['memory_gib']} GiB, {gpu}, "
         f"{hardware['system']}, Python {versions['python']}, torch {versions['torch']}"
     )
 

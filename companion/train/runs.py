@@ -1,7 +1,8 @@
 """Many runs: cached by content, in parallel over processes, with one progress bar.
 
 A run is known by a hash of all that its result depends on: task, data, training, seed, the code behind them, torch's
-version and the instructions that it computes with. Its folder in the cache holds ``result.json`` and ``weights.safetensors``, or the checkpoint on the way there.
+version and the instructions that it computes with. Its folder in the cache holds ``result.json`` and
+``weights.safetensors``, or the checkpoint on the way there.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from companion import files, fingerprint, instructions
-from companion.evidence import claims, tables
+from companion.evidence import claims, families, tables
 from companion.workflow import notebooks, profiles
 
 ROOT = files.project_root()
@@ -109,8 +109,8 @@ def dependencies(name: str) -> dict[str, dict[str, str]]:
 
 
 def gather_claims(options: argparse.Namespace) -> int:
-    """Write results/claims.json: the rows of all notebooks."""
-    files.write_json(CLAIMS, all_rows())
+    """Write results/claims.json: the rows of all notebooks, judged together."""
+    files.write_json(CLAIMS, families.judged(all_rows()))
     return 0
 
 
@@ -161,7 +161,7 @@ def repro(options: argparse.Namespace) -> int:
         return 1
     unfinished.unlink()
     update_readme(argparse.Namespace(check=False))
-    print("\n" + tables.comparison(committed, claims.read(CLAIMS)))
+    print("\n" + tables.comparison(committed, families.read(CLAIMS)))
     if with_git:
         print("\nresults/, README.md and the playground's network now are this machine's;")
         print("the committed ones come back with: git checkout -- results dvc.lock README.md data")
@@ -191,7 +191,7 @@ def committed_claims() -> list[claims.Row]:
             return []
         copy.parent.mkdir(parents=True, exist_ok=True)
         files.atomic_write(copy, CLAIMS.read_bytes())
-    return claims.read(copy)
+    return families.read(copy)
 
 
 def _dvc_repro() -> int:
@@ -220,7 +220,7 @@ def update_readme(options: argparse.Namespace) -> int:
 
 def generated() -> dict[Path, str]:
     """README.md with its findings, and results/CLAIMS.md, as they should be."""
-    rows = claims.read(CLAIMS)
+    rows = families.read(CLAIMS)
     records = {
         name: json.loads(_text(ROOT / "results" / name / "machine.json")) for name in profiles.notebook_names(ROOT)
     }

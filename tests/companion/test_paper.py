@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tiny_project import ROOT
 
-from companion.evidence import claims, tables
+from companion.evidence import claims, families, tables
 from companion.workflow import commands, profiles
 
 NAMES = profiles.notebook_names(ROOT)
@@ -87,11 +87,13 @@ def test_its_results_stand_beside_the_default_ones() -> None:
 
 
 def test_the_claims_table_marks_what_nobody_has_run() -> None:
-    one, other, missing = claims.read(commands.CLAIMS)[:3]
+    one, other, missing = families.read(commands.CLAIMS)[:3]
     paper = {one["notebook"]: [one | {"value": 0.125, "low": 0.125, "high": 0.125}]}
-    lines = tables.claims_table([one, other | {"notebook": "99-none"}, missing | {"notebook": one["notebook"]}], paper)
+    lines = tables.measurements_table(
+        [one, other | {"notebook": "99-none"}, missing | {"notebook": one["notebook"]}], paper
+    )
     last = [line.rsplit(" | ", 1)[1].rstrip(" |") for line in lines.splitlines()[2:]]
-    assert last == [f"**{one['verdict']}**: 0.125", "not run yet", "–"]
+    assert last == [f"0.125 {one['unit']}".rstrip(), "not run yet", "–"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from tiny_project import ROOT
 
-from companion.evidence import claims
+from companion.evidence import families
 from companion.workflow import commands, profiles
 
 NAMES = profiles.notebook_names(ROOT)
@@ -132,4 +132,4 @@ def test_fingerprints_are_fresh(name: str) -> None:
 
 
 def test_claims_are_those_of_the_notebooks() -> None:
-    assert claims.read(commands.CLAIMS) == commands.all_rows()
+    assert families.read(commands.CLAIMS) == families.judged(commands.all_rows())

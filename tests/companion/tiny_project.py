@@ -33,7 +33,7 @@ MARKED = '# NBVAL_CHECK_OUTPUT\nprint("doubled:", double(2))'
 JUDGEMENT = """
 row = claims.row(claim="C1", notebook="{name}", statement="Tiny things double.", quantity="double of tiny",
                  unit="px", interval=claims.interval([double(value) for value in values]),
-                 threshold=threshold, better="higher", baseline="single: 2 px")
+                 better="higher", baseline="single: 2 px", threshold=threshold, reason="it should")
 claims.write([row])
 files.record_machine(seconds_per_epoch=0.25)
 """.strip()

@@ -8,23 +8,25 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from companion.evidence import claims, registry, tables
+from companion.evidence import claims, families, registry, tables
 from companion.evidence.pages.executed import Notebook
 from companion.evidence.pages.rendering import environment
 
 
 def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook]) -> str:
-    """The page of all claims. rows: those of claims.json. notebooks: by name, those behind the rows."""
+    """The page of all claims. rows: those of claims.json, judged. notebooks: by name, those behind the rows."""
     sections = []
     for name, claim in registry.CLAIMS.items():
         of_claim = [row for row in rows if row["claim"] == name]
+        primary = [row for row in of_claim if row["primary"]]
         home, figure = claim.figure
         sections.append(
             {
                 "id": name,
                 "sentence": claim.sentence,
                 "rows": of_claim,
-                "answer": answer(of_claim),
+                "primary": primary,
+                "answer": answer(primary),
                 "figure": f"{home}/figures/{figure}.svg",
                 "caption": notebooks[home].captions[figure],
                 "notebooks": [notebooks[name] for name in dict.fromkeys(row["notebook"] for row in of_claim)],
@@ -35,35 +37,29 @@ def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook]) -> st
         .get_template("index.html")
         .render(
             claims=sections,
-            counts=Counter(row["verdict"] for row in rows),
+            counts=Counter(row["verdict"] for row in rows if row["primary"]),
+            measurements=len(rows),
             notebooks=notebooks,
-            verdicts=claims.VERDICTS,
+            verdicts=families.VERDICTS,
             forest=forest,
         )
     )
 
 
 def answer(rows: Sequence[claims.Row]) -> str:
-    """What the rows of a claim say together, in one paragraph."""
-    sentences = []
-    total = Counter(row["statement"] for row in rows)
-    for verdict in claims.VERDICTS:
-        of_verdict = Counter(row["statement"] for row in rows if row["verdict"] == verdict)
-        if not of_verdict:
-            continue
-        parts = [
-            f"“{statement}”" + ("" if count == total[statement] else f" ({count} of {total[statement]} comparisons)")
-            for statement, count in of_verdict.items()
-        ]
-        sentences.append(f"{verdict.capitalize()}: {'; '.join(parts)}.")
-    return " ".join(sentences)
+    """What the primary rows of a claim say, one sentence each."""
+    return " ".join(
+        f"“{row['statement']}”: {tables.outcome(row)}; {row['quantity']} {tables.adjusted(row)}, asked for "
+        f"{tables.required(row)}."
+        for row in rows
+    )
 
 
 def forest(row: claims.Row) -> Markup:
-    """The interval of a row beside its threshold, the line in the middle; to the right of it is better."""
+    """The adjusted interval of a row beside its threshold, the line in the middle; to the right of it is better."""
     width, height, margin = 180, 24, 8
     sign = 1 if row["better"] == "higher" else -1
-    low, high = sorted(sign * (row[end] - row["threshold"]) for end in ("low", "high"))
+    low, high = sorted(sign * (row[end] - row["threshold"]) for end in ("adjusted_low", "adjusted_high"))
     mean = sign * (row["value"] - row["threshold"])
     reach = max(abs(low), abs(high)) or 1.0
 
@@ -71,14 +67,14 @@ def forest(row: claims.Row) -> Markup:
         return f"{width / 2 + distance / reach * (width / 2 - margin):.1f}"
 
     middle = height / 2
+    left = float(at(mean)) - 4.5
     mark = {
         "reproduced": f'<circle cx="{at(mean)}" cy="{middle}" r="5"/>',
-        "inconclusive": f'<rect x="{float(at(mean)) - 4.5:.1f}" y="{middle - 4.5}" width="9" height="9"/>',
+        "no difference": f'<path d="M{left:.1f} {middle - 3} h9 m-9 6 h9"/>',
+        "inconclusive": f'<rect x="{left:.1f}" y="{middle - 4.5}" width="9" height="9"/>',
         "not reproduced": f'<path d="M{at(mean)} {middle - 6} l6 6 l-6 6 l-6 -6 z"/>',
     }[row["verdict"]]
-    label = html.escape(
-        f"{tables.span(row)} {row['unit']}, threshold {tables.number(row['threshold'])}: {row['verdict']}"
-    )
+    label = html.escape(f"{tables.adjusted(row)}, asked for {tables.required(row)}: {row['verdict']}")
     return Markup(
         f'<svg class="forest {row["verdict"].replace(" ", "-")}" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{label}"><line class="threshold" x1="{width / 2}" x2="{width / 2}" y1="1" y2="{height - 1}"/>'

@@ -94,7 +94,9 @@ def environment() -> jinja2.Environment:
     light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("default", "github-dark"))
     templates.globals |= {
         "span": tables.span,
-        "number": tables.number,
+        "adjusted": tables.adjusted,
+        "required": tables.required,
+        "outcome": tables.outcome,
         "plain": plain,
         "rendered": rendered,
         "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from companion import files
-from companion.evidence import claims
+from companion.evidence import families
 from companion.evidence.pages.executed import read
 from companion.evidence.pages.index import index_page
 from companion.evidence.pages.rendering import notebook_page
@@ -22,4 +22,4 @@ def write(root: Path, names: Sequence[str]) -> None:
         stale.unlink()
     for notebook in notebooks.values():
         files.atomic_write(pages / f"{notebook.name}.html", notebook_page(notebook))
-    files.atomic_write(results / "index.html", index_page(claims.read(results / "claims.json"), notebooks))
+    files.atomic_write(results / "index.html", index_page(families.read(results / "claims.json"), notebooks))

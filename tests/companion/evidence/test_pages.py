@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from tiny_project import ROOT
 
-from companion.evidence import claims, registry
+from companion.evidence import claims, families, registry
 from companion.evidence.pages import executed, index, rendering
 from companion.workflow import commands, profiles
 
@@ -21,10 +21,11 @@ ROW = claims.row(
     quantity="double of tiny",
     unit="px",
     interval=claims.Interval(3.0, 2.0, 4.0, 5),
-    threshold=1.0,
     better="higher",
     baseline="single: 1 px",
-)
+    threshold=1.0,
+    reason="one is seen",
+) | {"verdict": "reproduced", "adjusted_low": 2.0, "adjusted_high": 4.0, "seeds_to_decide": None}
 
 
 class Found(HTMLParser):
@@ -65,11 +66,13 @@ def test_links_resolve_and_pictures_are_local_and_described(path: Path) -> None:
 
 def test_the_index_holds_every_claim_and_row() -> None:
     found = Found(PAGES[0])
-    for row in claims.read(commands.CLAIMS):
+    rows = families.read(commands.CLAIMS)
+    for row in rows:
         assert row["quantity"] in found.text
     for name, claim in registry.CLAIMS.items():
         assert f"{name} · {claim.sentence}" in found.text
-    assert len([svg for svg in found.elements["svg"] if svg["role"] == "img"]) == len(claims.read(commands.CLAIMS))
+    pictures = [svg for svg in found.elements["svg"] if svg["role"] == "img"]
+    assert len(pictures) == len([row for row in rows if row["primary"]])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,15 +96,26 @@ def test_the_interval_is_drawn_on_the_better_side() -> None:
     assert 'cx="144.7"' in drawn
     worse = index.forest(ROW | {"better": "lower", "verdict": "not reproduced"})
     assert [float(x) for x in re.findall(r'x[12]="([\d.]+)"', worse)] == [90, 90, 8, 62.7]
-    assert 'aria-label="3.0 [2.0, 4.0] px, threshold 1: not reproduced"' in worse
+    assert 'aria-label="3.0 [2.0, 4.0] px, asked for at most 1 px: not reproduced"' in worse
 
 
-def test_the_answer_counts_comparisons_by_statement() -> None:
-    rows = [ROW, ROW | {"verdict": "inconclusive"}, ROW | {"statement": "They stay"}]
-    assert index.answer(rows) == (
-        "Reproduced: “Tiny things double” (1 of 2 comparisons); “They stay”. "
-        "Inconclusive: “Tiny things double” (1 of 2 comparisons)."
+def test_the_answer_has_a_sentence_for_each_judged_row() -> None:
+    other = ROW | {"statement": "They stay", "verdict": "inconclusive", "seeds_to_decide": 12}
+    assert index.answer([ROW, other]) == (
+        "“Tiny things double”: reproduced; double of tiny 3.0 [2.0, 4.0] px, asked for at least 1 px. "
+        "“They stay”: inconclusive (12 seeds would decide); double of tiny 3.0 [2.0, 4.0] px, asked for at least 1 px."
     )
+
+
+@pytest.mark.parametrize("verdict", families.VERDICTS)
+def test_every_verdict_has_a_mark_and_a_colour_of_its_own(verdict: str) -> None:
+    marks = {
+        other: re.sub('^.*?</line>|<line.*?/>|aria-label=".*?"', "", index.forest(ROW | {"verdict": other}))
+        for other in families.VERDICTS
+    }
+    assert len({re.sub(r'class=".*?"', "", mark) for mark in marks.values()}) == len(families.VERDICTS)
+    style = (rendering.TEMPLATES / "style.css").read_text(encoding="utf-8")
+    assert f".{verdict.replace(' ', '-')} {{ color:" in style
 
 
 def test_a_figure_needs_a_caption() -> None:

@@ -4,10 +4,11 @@ import re
 
 import pytest
 
-from companion.evidence import claims, registry, rows, tables
+from companion.evidence import families, registry, tables
 from companion.workflow import commands
 
-ROWS = claims.read(commands.CLAIMS)
+ROWS = families.read(commands.CLAIMS)
+PRIMARY = [row for row in ROWS if row["primary"]]
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ ROWS = claims.read(commands.CLAIMS)
 def test_an_interval_is_given_to_two_digits_of_its_half(
     value: float, low: float, high: float, threshold: float, text: str
 ) -> None:
-    assert tables.span({"value": value, "low": low, "high": high, "threshold": threshold}) == text
+    assert tables.span({"value": value, "low": low, "high": high, "threshold": threshold, "margin": None}) == text
 
 
 def cells(table: str) -> list[list[str]]:
@@ -35,51 +36,49 @@ def cells(table: str) -> list[list[str]]:
     return [re.split(r" \| ?", line[2:-2]) for line in table.splitlines()[2:]]
 
 
-def test_the_overview_counts_every_row_in_the_line_of_its_claim() -> None:
-    lines = cells(tables.overview_table(ROWS))
-    assert [line[0] for line in lines] == list(registry.CLAIMS)
-    assert sum(int(cell or 0) for line in lines for cell in line[3:6]) == len(ROWS)
-    for line in lines:
-        for notebook in {row["notebook"] for row in ROWS if row["claim"] == line[0]}:
-            assert line[-1].count(f"({notebook}/notebook.ipynb)") == 1
+def test_a_margin_is_seen_to_be_kept() -> None:
+    row = {"value": 0.1, "low": -0.503, "high": 0.7, "threshold": 0.5, "margin": 0.5}
+    assert tables.span(row) == "0.100 [-0.503, 0.700]"
+    assert tables.span(row | {"threshold": None, "margin": None}) == "0.10 [-0.50, 0.70]"
 
 
-def test_every_claim_is_quoted_by_one_row() -> None:
-    for name, row in tables.primary_rows(ROWS).items():
-        declared = [
-            (notebook, row)
-            for notebook, of_notebook in rows.ROWS.items()
-            for row in of_notebook.values()
-            if row.primary and row.claim == name
-        ]
-        assert len(declared) == 1, name
-        notebook, template = declared[0][0], tables.pattern(declared[0][1].quantity)
-        same = [other for other in ROWS if other["notebook"] == notebook and re.fullmatch(template, other["quantity"])]
-        assert same == [row], name
+def test_every_judged_row_has_its_line() -> None:
+    lines = cells(tables.primary_table(ROWS))
+    assert [(line[0], line[3]) for line in lines] == [(row["claim"], row["quantity"]) for row in PRIMARY]
+    for line, row in zip(lines, PRIMARY, strict=True):
+        assert line[4:6] == [tables.required(row), row["reason"]]
+        assert line[7:] == [tables.adjusted(row), f"**{tables.outcome(row)}**"]
 
 
-def test_findings_quote_the_row_of_each_claim_and_count_the_others() -> None:
+def test_findings_quote_every_judged_row() -> None:
     lines = cells(tables.findings(ROWS))
-    quoted = tables.primary_rows(ROWS)
-    assert [line[0] for line in lines] == list(registry.CLAIMS)
-    for name, sentence, measured, verdict, share, link in lines:
-        row = quoted[name]
-        verdicts = [other["verdict"] for other in ROWS if other["claim"] == name]
-        assert row is not None
-        assert sentence == registry.CLAIMS[name].sentence
-        assert row["quantity"] in measured
-        assert f"**{tables.span(row)}" in measured
-        assert (verdict, share) == (row["verdict"], f"{verdicts.count('reproduced')} of {len(verdicts)}")
-        assert link == f"[{row['notebook']}](results/{row['notebook']}/notebook.ipynb)"
+    assert [line[0] for line in lines if line[0]] == list(registry.CLAIMS)
+    assert [line[1] for line in lines if line[0]] == [claim.sentence for claim in registry.CLAIMS.values()]
+    for line, row in zip(lines, PRIMARY, strict=True):
+        link = f"[{row['notebook']}](results/{row['notebook']}/notebook.ipynb)"
+        assert line[2] == f"{row['quantity']}: **{tables.adjusted(row)}**"
+        assert line[3:] == [tables.required(row), row["verdict"], link]
 
 
 def test_a_claim_whose_notebook_was_not_run_says_so() -> None:
-    line = cells(tables.findings([row for row in ROWS if row["claim"] != "C7"]))[6]
+    lines = cells(tables.findings([row for row in ROWS if row["claim"] != "C7"]))
+    (line,) = [line for line in lines if line[0] == "C7"]
     assert line[:3] == ["C7", registry.CLAIMS["C7"].sentence, "not run yet"]
 
 
+@pytest.mark.parametrize(
+    ("seeds", "text"),
+    [
+        (12, "inconclusive (12 seeds would decide)"),
+        (None, "inconclusive (more seeds than anybody would train would decide)"),
+    ],
+)
+def test_an_inconclusive_row_says_what_would_decide_it(seeds: int | None, text: str) -> None:
+    assert tables.outcome({"verdict": "inconclusive", "seeds_to_decide": seeds}) == text
+
+
 def test_a_declared_text_matches_what_it_is_filled_in_with() -> None:
-    template = tables.pattern("gain over {other} (mean of {count})")
+    template = registry.pattern("gain over {other} (mean of {count})")
     assert re.fullmatch(template, "gain over conv + blur (mean of 3)")
     assert not re.fullmatch(template, "gain over conv + blur")
 

@@ -333,8 +333,9 @@ def test_what_readers_see_comes_from_the_results(clone: Project, monkeypatch: py
     assert commands.main(["readme"]) == 0
     assert readme.read_text().startswith("# Tiny\n<!-- findings:begin -->\n\n|")
     assert readme.read_text().endswith("<!-- findings:end -->\nThe end.\n")
-    row = "| C1 | Tiny things double. | double of tiny | 4.0 [-1.0, 9.0] px | 3 | single: 2 px | ≥ 0.5 px |"
+    row = "| C1 | Tiny things double. | double of tiny | 4.0 [-1.0, 9.0] px | 3 | single: 2 px |"
     assert row in page.read_text()
+    assert "| double of tiny | at least 0.5 px | it should | 3 | 4.0 [" in page.read_text()
     assert "seconds per epoch: 0.25" in page.read_text()
     assert commands.main(["readme", "--check"]) == 0
     page.write_text("old")
@@ -343,9 +344,13 @@ def test_what_readers_see_comes_from_the_results(clone: Project, monkeypatch: py
 
 def test_comparison_shows_changes(committed: Project) -> None:
     old, other = json.loads((committed.root / "results/claims.json").read_text())
-    new = old | {"verdict": "reproduced", "low": 1.0, "high": 7.0}
-    lines = tables.comparison([old], [new, other]).splitlines()
+    new = old | {"verdict": "reproduced", "value": 4.5, "adjusted_low": 1.0, "adjusted_high": 7.0}
+    first, second, empty, head, *lines = tables.comparison([old], [new, other]).splitlines()
+    assert first == "01-tiny: 1 of 1 rows differ; by at most 0.05 of a 95 % interval's length"
+    assert (second, empty) == ("02-small: 1 are new or gone", "")
+    assert head.split()[:2] == ["claim", "in"]
     quantity = ["double", "of", "tiny"]
-    assert lines[1].split()[-9:] == ["7.0]", "px", "reproduced", "NO,", "was", "inconclusive", *quantity]
-    assert lines[2].split()[-4:] == ["new", *quantity]
-    assert tables.comparison([old], []).splitlines()[1].split()[-4:] == ["gone", *quantity]
+    assert lines[0].split()[-9:] == ["7.0]", "px", "reproduced", "NO,", "was", "inconclusive", *quantity]
+    assert lines[1].split()[-4:] == ["new", *quantity]
+    assert tables.comparison([old], []).splitlines()[-1].split()[-4:] == ["gone", *quantity]
+    assert tables.comparison([old], [old]).startswith("01-tiny: identical (1 rows)\n\n")

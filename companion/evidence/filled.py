@@ -1,14 +1,15 @@
-"""The verdicts of a notebook: it fills in the numbers of the rows that ``rows`` declares."""
+"""The rows of a notebook: it fills in the numbers of those that ``rows`` declares."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from companion.evidence import claims, tables
 from companion.evidence.rows import ROWS
 
 
-class Verdicts:
+class Filled:
     """The rows of one notebook, to be filled in: ``fill`` each, then ``write``.
 
     Args:
@@ -23,7 +24,7 @@ class Verdicts:
         self.filled: list[tuple[str, claims.Row]] = []
 
     def fill(self, name: str, interval: claims.Interval, baseline: str, **words: Any) -> claims.Row:
-        """The row declared as ``name``, with its verdict; ``words`` fill further braces of its text.
+        """The row declared as ``name``; ``words`` fill further braces of its text.
 
         ``baseline`` says what the value is compared with, such as "conv: 86.7 %", built from a number.
 
@@ -38,7 +39,7 @@ class Verdicts:
             raise ValueError(f"{self.notebook}: row {name!r} is filled in twice")
         known = self.parameters | words
         try:
-            threshold = known[declared.threshold.removeprefix("-")]
+            threshold = limit(declared.threshold, known) if declared.primary else None
             statement, quantity = declared.statement.format(**known), declared.quantity.format(**known)
         except KeyError as error:
             raise ValueError(f"{self.notebook}: row {name!r} needs the parameter {error}") from None
@@ -49,14 +50,16 @@ class Verdicts:
             quantity=quantity,
             unit=declared.unit,
             interval=interval,
-            threshold=-threshold if declared.threshold.startswith("-") else threshold,
             better=declared.better,
             baseline=baseline,
+            threshold=threshold,
+            margin=abs(threshold) if declared.difference and threshold is not None else None,
+            reason=declared.reason.format(**known) if declared.primary else None,
         )
         self.filled.append((name, row))
         return row
 
-    def write(self) -> Verdicts:
+    def write(self) -> Filled:
         """Write the rows to metrics.json, in the order of their declaration; shown, they are a table.
 
         Raises:
@@ -75,4 +78,10 @@ class Verdicts:
         return f"{len(self.filled)} rows of {self.notebook}"  # without an address, which differs from run to run
 
     def _repr_markdown_(self) -> str:
-        return tables.verdict_table([row for _, row in self.filled])
+        return tables.rows_table([row for _, row in self.filled])
+
+
+def limit(name: str, parameters: Mapping[str, float]) -> float:
+    """The parameter of this name; "-name" is its negative."""
+    value = parameters[name.removeprefix("-")]
+    return -value if name.startswith("-") else value
