@@ -51,7 +51,7 @@ docs: .venv/.installed  ## regenerate the API pages in docs/api from the docstri
 	$(IN_VENV) python docs/generate.py
 
 lab: .venv/.installed  ## open JupyterLab on the playground, with the whole project in reach
-	$(RUN) jupyter lab --notebook-dir=. notebooks/00-playground.ipynb
+	@$(RUN) companion lab
 
 lock:  ## resolve the extras of pyproject.toml afresh and write constraints.txt
 	rm -rf .cache/lock-venv

@@ -7,18 +7,19 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
+from companion import instructions
 from companion.files import project_root
 from companion.processor import processor
 
 # What torch and oneDNN read when they load: a process has to start with it.
-AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+AVX2 = {name: instructions.SETTINGS[name] for name in ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")}
 WIDER = ("AVX512",)  # how torch names what lies beyond
 SAME = "This processor has nothing beyond AVX2: limited to AVX2, all would be the same."
 
 
-def has_more(instructions: str | None = None) -> bool:
-    """Whether ``instructions``, by default those that torch uses in this process, are wider than AVX2."""
-    return (instructions or processor().instructions).startswith(WIDER)
+def has_more(widest: str | None = None) -> bool:
+    """Whether ``widest``, by default those that torch uses in this process, are wider than AVX2."""
+    return (widest or processor().instructions).startswith(WIDER)
 
 
 def in_avx2(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Iterator[str]:

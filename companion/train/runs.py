@@ -2,7 +2,8 @@
 
 A run is known by a hash of all that its result depends on: task, data, training, seed, the code behind them, torch's
 version and the instructions that it computes with. Its folder in the cache holds ``result.json`` and
-``weights.safetensors``, or the checkpoint on the way there.
+``weights.safetensors``, or the checkpoint on the way there. Whoever computes it owns a lock, which ends with its
+process: several notebooks, and several machines that share the folder, compute each run once.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import hashlib
 import inspect
 import json
 import os
+import shutil
 import statistics
 import sys
 import sysconfig
 import threading
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
@@ -27,6 +29,8 @@ from typing import Any
 import joblib
 import safetensors.torch
 import torch
+from filelock import FileLock
+from safetensors import SafetensorError
 from torch import nn
 from tqdm import tqdm
 
@@ -212,8 +216,10 @@ def compute(run: Run, parent: int, index: int = 0) -> None:
     ``parent`` is the process that asked for it; a worker process ends with it. ``index`` is the run's among those
     that were asked for.
     """
-    with alone(parent, index):
-        run.folder.mkdir(parents=True, exist_ok=True)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with alone(parent, index), FileLock(run.folder.with_suffix(".lock")):
+        if load(run) is not None:  # by another process, while this one waited
+            return
         for left_by_a_kill in run.folder.glob(".*.partial"):
             left_by_a_kill.unlink()
         checkpoint, done = run.folder / "checkpoint", run.folder / EPOCHS_DONE
@@ -300,12 +306,36 @@ def load(run: Run) -> Result | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         result = content["result"]
         weights = (run.folder / "weights.safetensors").read_bytes()
-        sound = content["checksum"] == checksum(result) and result["weights"] == hashlib.sha256(weights).hexdigest()
-    except (ValueError, KeyError, TypeError, FileNotFoundError):
+        sound = (
+            content["checksum"] == checksum(result)
+            and result["weights"] == hashlib.sha256(weights).hexdigest()
+            and shapes(safetensors.torch.load(weights)) == shapes_of(run.task)
+            and {"test", "history"} <= result.keys()
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError, SafetensorError):
         sound = False
     if not sound:
         notice(f"{run.folder} ({run.label}) is damaged: the run is computed again")
-        path.unlink(missing_ok=True)
-        (run.folder / EPOCHS_DONE).unlink(missing_ok=True)
+        for name in ("result.json", "weights.safetensors", EPOCHS_DONE):
+            remove(run.folder / name)
         return None
     return Result(run, result["test"], result["history"])
+
+
+def remove(path: Path) -> None:
+    """What stands at a path, file or folder, if anything."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def shapes(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in weights.items()}
+
+
+@lru_cache
+def shapes_of(task: Task) -> dict[str, torch.Size]:
+    """Those of the weights of a model of ``task``."""
+    with torch.random.fork_rng(devices=[]):
+        return shapes(task.build().state_dict())

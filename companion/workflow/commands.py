@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         ("playground", ship_network, "write data/playground.safetensors: the trained network of notebook 00"),
         ("page", write_pages, "write results/index.html and results/pages/: the results to read in a browser"),
         ("repro", repro, "rerun everything and compare the claims with the committed ones"),
+        ("lab", open_lab, "open JupyterLab on the playground"),
     ):
         commands.add_parser(name, help=purpose).set_defaults(command=command)
     readme = commands.add_parser("readme", help="regenerate results/CLAIMS.md and the findings in README.md")
@@ -166,6 +167,13 @@ def repro(options: argparse.Namespace) -> int:
         print("\nresults/, README.md and the playground's network now are this machine's;")
         print("the committed ones come back with: git checkout -- results dvc.lock README.md data")
     return 0
+
+
+def open_lab(options: argparse.Namespace) -> int:
+    """JupyterLab, whose kernels compute as the commands here do."""
+    instructions.settle()
+    command = [sys.executable, "-m", "jupyter", "lab", f"--notebook-dir={ROOT}", "notebooks/00-playground.ipynb"]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 def prepare_dvc() -> bool:

@@ -11,6 +11,8 @@ import nbformat
 import papermill
 import yaml
 
+from companion import instructions
+
 ROOT = Path(__file__).resolve().parents[2]
 README = "# Tiny\n<!-- findings:begin --><!-- findings:end -->\nThe end.\n"
 PARAMETERS = """
@@ -62,16 +64,14 @@ def reparameterised(executed: Path, copy: Path, parameters: dict) -> Path:
 
 def check_outputs(notebook: Path, root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a notebook under nbval: every cell must run, and marked cells must print what they hold."""
+    given = {"PYTHONPATH": str(root), "CCLIB_OUTPUT": str(notebook.parent / "output")}
+    environment = {**os.environ, **given, **environment}
+    instructions.settle(notebook.stem, environment)
     options = ["-q", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider", "-c", os.devnull]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, "--rootdir", notebook.parent, notebook],
         cwd=notebook.parent,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(root),
-            "CCLIB_OUTPUT": str(notebook.parent / "output"),
-            **environment,
-        },
+        env=environment,
         capture_output=True,
         text=True,
         check=False,

@@ -1,20 +1,24 @@
 """The run cache: what is found again, what is not, and that no kill and no damage alters a result."""
 
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import joblib
 import pytest
+import safetensors.torch
 import torch
 from joblib.externals.loky import get_reusable_executor
 from tiny_project import ROOT
 
 from cclib.models.classifier import ClassifierConfig
+from companion import instructions
 from companion.tasks.classification import Classification
 from companion.train import runs, training
 
@@ -78,6 +82,10 @@ def test_what_alters_a_result_alters_the_key(monkeypatch: pytest.MonkeyPatch) ->
         replace(run, task=replace(run.task, model=ClassifierConfig("conv", sizes=(28, 14), channels=(4,)))),
     ]
     assert len({run.key, *(other.key for other in others)}) == len(others) + 1
+    for name, value in instructions.SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    assert make_run().key != run.key
+    monkeypatch.undo()
     assert make_run(label="renamed").key == run.key
     key = run.key
     monkeypatch.setattr(runs, "code", lambda task: {"companion.train.training": "other code"})
@@ -129,6 +137,82 @@ def test_a_damaged_entry_is_said_and_computed_again(file: str, damage: str, caps
     assert ("(the damaged one) is damaged" in capsys.readouterr().err) != not_there_yet
     assert after.test == before.test
     assert without_seconds(after) == without_seconds(before)
+
+
+def nested(folder: Path) -> None:
+    (folder / "result.json").write_text("[" * 100_000)
+
+
+def a_folder(folder: Path) -> None:
+    (folder / "result.json").unlink()
+    (folder / "result.json").mkdir()
+
+
+def no_object(folder: Path) -> None:
+    (folder / "result.json").write_text('["result"]')
+
+
+def rewritten(folder: Path, change: Callable[[dict, dict[str, torch.Tensor]], object]) -> None:
+    """An entry whose checksums are right, but which is none of this run."""
+    result = json.loads((folder / "result.json").read_text())["result"]
+    weights = safetensors.torch.load_file(folder / "weights.safetensors")
+    change(result, weights)
+    content = safetensors.torch.save(weights)
+    (folder / "weights.safetensors").write_bytes(content)
+    result["weights"] = hashlib.sha256(content).hexdigest()
+    (folder / "result.json").write_text(json.dumps({"result": result, "checksum": runs.checksum(result)}))
+
+
+def without_a_field(folder: Path) -> None:
+    rewritten(folder, lambda result, weights: result.pop("history"))
+
+
+def of_other_shapes(folder: Path) -> None:
+    rewritten(folder, lambda result, weights: weights.update({name: value[None] for name, value in weights.items()}))
+
+
+@pytest.mark.parametrize("damage", [nested, a_folder, no_object, without_a_field, of_other_shapes])
+def test_what_is_no_entry_is_said_and_computed_again(
+    damage: Callable[[Path], None], capsys: pytest.CaptureFixture
+) -> None:
+    run = make_run(label="the damaged one")
+    (before,) = runs.run_all([run], jobs=1)
+    damage(run.folder)
+    capsys.readouterr()
+    (after,) = runs.run_all([run], jobs=1)
+    assert "(the damaged one) is damaged" in capsys.readouterr().err
+    assert after.test == before.test
+
+
+def test_two_that_share_a_cache_compute_a_run_once(tmp_path: Path) -> None:
+    """Three processes ask for the same runs at the same moment; each training writes its seed."""
+    script = """
+import sys
+from pathlib import Path
+from test_runs import make_run
+from companion.train import runs, training
+
+fit = training.fit
+def noted(task, schedule, seed, *rest, **options):
+    with open(sys.argv[1], "a") as file:
+        file.write(f"{seed}\\n")
+    return fit(task, schedule, seed, *rest, **options)
+training.fit = noted
+results = runs.run_all([make_run(epochs=3, seed=seed) for seed in range(3)], jobs=1)
+print([result.test for result in results])
+"""
+    noted = tmp_path / "noted"
+    path = os.pathsep.join(map(str, (Path(__file__).parent, ROOT / "tests" / "companion")))
+    environment = os.environ | {"PYTHONPATH": path, "CCLIB_CACHE": str(tmp_path)}
+    command = [sys.executable, "-c", script, str(noted)]
+    started = [
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    ended = [process.communicate() for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], ended
+    assert len({output for output, _ in ended}) == 1
+    assert sorted(noted.read_text().split()) == ["0", "1", "2"]
 
 
 def test_nothing_is_left_of_the_way_there() -> None:

@@ -1,0 +1,50 @@
+"""The bits are the same on every x86 processor with AVX2, whatever else it has; a difference names its operation."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_project import ROOT
+
+from companion import instructions
+from companion.processor import processor
+
+# Makers and families on which somebody has seen the committed bits. On others a difference is news, and no fault of
+# whoever runs the tests: it is told as the reason of a skip.
+SEEN_ON = ("AuthenticAMD, family 25",)
+SCRIPT = Path(__file__).with_name("bits.py")
+COMMITTED = json.loads(SCRIPT.with_suffix(".json").read_text(encoding="utf-8"))
+
+pytestmark = pytest.mark.skipif(not instructions.can_share(), reason="the bits are those of x86 processors with AVX2")
+
+
+def computed(**environment: str) -> dict[str, str]:
+    """In a process of its own, since libraries choose their instructions once."""
+    given = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    done = subprocess.run([sys.executable, str(SCRIPT)], env=given, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def here() -> dict[str, str]:
+    return computed(OMP_NUM_THREADS="2")  # of another number of threads, too
+
+
+def test_every_operation_and_network_gives_the_committed_bits(here: dict[str, str]) -> None:
+    assert list(here) == list(COMMITTED)
+    others = [name for name in COMMITTED if here[name] != COMMITTED[name]]
+    family = processor().family
+    if others and not family.startswith(SEEN_ON):
+        pytest.skip(f"never seen on {family}, and others here, the first being where it begins: {', '.join(others)}")
+    assert others == [], "the first is where it begins"
+
+
+def test_the_switch_leaves_the_shared_instructions() -> None:
+    """Without them MKL takes another way through a sum: the bits do depend on the settings."""
+    native = computed(CCLIB_INSTRUCTIONS="native")
+    assert native["operation randperm"] == COMMITTED["operation randperm"]
+    assert native["operation linear"] != COMMITTED["operation linear"]
