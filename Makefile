@@ -11,8 +11,8 @@ RUN = $(IN_VENV) .venv/bin/python -m
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
-repro: .venv/.installed  ## rerun every experiment, then compare its claims with the committed ones
-	@$(RUN) companion repro
+repro: .venv/.installed  ## rerun every experiment, then compare with the committed results; SEEDS=other: on other seeds
+	@$(RUN) companion repro $(if $(SEEDS),--seeds $(SEEDS))
 
 test: .venv/.installed  ## check style, types, units, every notebook at a small budget, and fresh results
 	$(RUN) ruff check

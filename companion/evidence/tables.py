@@ -86,17 +86,24 @@ def findings(rows: Sequence[Row]) -> str:
 
 
 def claims_page(
-    rows: Sequence[Row], paper: Mapping[str, Sequence[Row]], records: Mapping[str, Mapping[str, Any]]
+    rows: Sequence[Row],
+    replicated: Sequence[Row] | None,
+    paper: Mapping[str, Sequence[Row]],
+    records: Mapping[str, Mapping[str, Any]],
 ) -> str:
     """results/CLAIMS.md: every row, how primary ones are judged, what it took to compute, what it does not show.
 
     rows: judged ones.
+    replicated: those of other seeds, judged, where they were computed.
     paper: notebook name -> its rows with the profile `paper`, for those that were run with it.
     records: notebook name -> its machine.json.
     """
     template = Path(__file__).with_name("claims_page.md").read_text(encoding="utf-8")
     return template.format(
-        primary=primary_table(rows), measurements=measurements_table(rows, paper), machine=machine_table(records)
+        primary=primary_table(rows),
+        replication=replication(rows, replicated),
+        measurements=measurements_table(rows, paper),
+        machine=machine_table(records),
     )
 
 
@@ -120,6 +127,21 @@ def primary_table(rows: Sequence[Row]) -> str:
             asked = [required(row), row["reason"], str(row["n"]), adjusted(row), f"**{outcome(row)}**"]
             lines.append([row["claim"], claim.source, row["statement"], row["quantity"], *asked])
     return markdown(heads, lines)
+
+
+def replication(rows: Sequence[Row], replicated: Sequence[Row] | None) -> str:
+    """How many verdicts other seeds confirm, and a table of both."""
+    if replicated is None:
+        return "Not run yet: `make repro SEEDS=other` computes everything with seeds that no choice ever saw."
+    others = {identity(row): row for row in replicated}
+    pairs = [(row, others[identity(row)]) for row in rows if row["primary"] and identity(row) in others]
+    agreeing = sum(row["verdict"] == other["verdict"] for row, other in pairs)
+    lines = [
+        [row["claim"], row["quantity"], adjusted(row), row["verdict"], adjusted(other), f"**{other['verdict']}**"]
+        for row, other in pairs
+    ]
+    table = markdown(["claim", "quantity", "these seeds", "verdict", "other seeds", "verdict"], lines)
+    return f"{agreeing} of {len(pairs)} verdicts are the same with seeds that no choice ever saw.\n\n{table}"
 
 
 def measurements_table(rows: Sequence[Row], paper: Mapping[str, Sequence[Row]]) -> str:

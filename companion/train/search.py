@@ -79,7 +79,10 @@ def beyond(tried: Mapping[float, float]) -> list[float]:
     return [] if following in tried else [following]
 
 
-def over_seeds(make_run: MakeRun[Name], chosen: Mapping[Name, float], seeds: int) -> dict[Name, list[runs.Result]]:
-    """Every network trained at its rate on seeds 0, 1, ...: name -> one result for each seed."""
-    results = iter(runs.run_all([make_run(name, rate, seed) for name, rate in chosen.items() for seed in range(seeds)]))
+def over_seeds(
+    make_run: MakeRun[Name], chosen: Mapping[Name, float], seeds: int, first: int = 0
+) -> dict[Name, list[runs.Result]]:
+    """Every network trained at its rate on ``seeds`` seeds from ``first`` on: name -> one result for each seed."""
+    asked = [make_run(name, rate, seed) for name, rate in chosen.items() for seed in range(first, first + seeds)]
+    results = iter(runs.run_all(asked))
     return {name: [next(results) for _ in range(seeds)] for name in chosen}

@@ -20,6 +20,8 @@ from companion.workflow import notebooks, profiles
 ROOT = files.project_root()
 CLAIMS = ROOT / "results" / "claims.json"
 PAPER = ROOT / "results" / "paper"
+REPLICATION = ROOT / "results" / "replication.json"
+OTHER_SEEDS = "other-seeds"  # the profile behind it
 
 # The packages whose version can change a number or a picture; others rerun nothing.
 _PINS = (
@@ -62,10 +64,12 @@ def _parser() -> argparse.ArgumentParser:
         ("claims", gather_claims, "gather results/*/metrics.json in results/claims.json"),
         ("playground", ship_network, "write data/playground.safetensors: the trained network of notebook 00"),
         ("page", write_pages, "write results/index.html and results/pages/: the results to read in a browser"),
-        ("repro", repro, "rerun everything and compare the claims with the committed ones"),
         ("lab", open_lab, "open JupyterLab on the playground"),
     ):
         commands.add_parser(name, help=purpose).set_defaults(command=command)
+    again = commands.add_parser("repro", help="rerun everything and compare the claims with the committed ones")
+    again.add_argument("--seeds", choices=["own", "other"], default="own", help="other: those that no choice ever saw")
+    again.set_defaults(command=repro)
     readme = commands.add_parser("readme", help="regenerate results/CLAIMS.md and the findings in README.md")
     readme.add_argument("--check", action="store_true", help="write nothing; exit 1 if they are not up to date")
     readme.set_defaults(command=update_readme)
@@ -148,6 +152,8 @@ def repro(options: argparse.Namespace) -> int:
 
     Training runs are not taken from the cache, but for those of an earlier repro that was interrupted.
     """
+    if options.seeds == "other":
+        return replicate()
     with_git = prepare_dvc()
     committed = committed_claims()
     unfinished = files.cache_folder() / "repro-unfinished"
@@ -166,6 +172,24 @@ def repro(options: argparse.Namespace) -> int:
     if with_git:
         print("\nresults/, README.md and the playground's network now are this machine's;")
         print("the committed ones come back with: git checkout -- results dvc.lock README.md data")
+    return 0
+
+
+def replicate() -> int:
+    """Run every notebook with other seeds, write results/replication.json, and compare it with the claims.
+
+    The notebooks go to scratch/; what was trained before with these seeds comes from the cache.
+    """
+    names = profiles.notebook_names(ROOT)
+    folders = [target_folder(name, OTHER_SEEDS, "default") for name in names]
+    for name in names:  # each in a process of its own, since not all compute with the same instructions
+        command = [sys.executable, "-m", "companion", "run", name, "--profile", OTHER_SEEDS]
+        if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
+            return 1
+    rows = sorted((row for folder in folders for row in claims.read(folder / "metrics.json")), key=claims.sort_key)
+    files.write_json(REPLICATION, families.judged(rows))
+    update_readme(argparse.Namespace(check=False))
+    print("\n" + tables.comparison(families.read(CLAIMS), families.read(REPLICATION)))
     return 0
 
 
@@ -229,13 +253,14 @@ def update_readme(options: argparse.Namespace) -> int:
 def generated() -> dict[Path, str]:
     """README.md with its findings, and results/CLAIMS.md, as they should be."""
     rows = families.read(CLAIMS)
+    replicated = families.read(REPLICATION) if REPLICATION.exists() else None
     records = {
         name: json.loads(_text(ROOT / "results" / name / "machine.json")) for name in profiles.notebook_names(ROOT)
     }
     readme = ROOT / "README.md"
     return {
         readme: tables.replace_section(_text(readme), "findings", tables.findings(rows)),
-        ROOT / "results" / "CLAIMS.md": tables.claims_page(rows, paper_rows(), records),
+        ROOT / "results" / "CLAIMS.md": tables.claims_page(rows, replicated, paper_rows(), records),
     }
 
 

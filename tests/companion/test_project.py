@@ -13,11 +13,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from tiny_project import ROOT
 
-from companion.evidence import families
+from companion.evidence import families, tables
 from companion.workflow import commands, profiles
 
 NAMES = profiles.notebook_names(ROOT)
-PROFILES = ["default", "smoke", "paper"]
+PROFILES = ["default", "smoke", "paper", "other-seeds"]
 
 
 def pins() -> dict[str, str]:
@@ -102,6 +102,14 @@ def test_notebooks_that_share_networks_have_the_same_parameters(
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_other_seeds_are_others(name: str) -> None:
+    own, other = (profiles.parameters(ROOT, name, profile) for profile in ("default", "other-seeds"))
+    seeds = own.get("seeds", 0) * len(own.get("schedules", [0]))  # an ensemble of 06 has a network for each schedule
+    assert {key for key in own if own[key] != other[key]} == {"first_seed", "search_seed"} & own.keys()
+    assert not set(range(seeds)) & set(range(other.get("first_seed", seeds), other.get("first_seed", seeds) + seeds))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_source_notebooks_hold_no_outputs(name: str) -> None:
     cells = nbformat.read(profiles.source_path(ROOT, name), as_version=4).cells
     code = [cell for cell in cells if cell.cell_type == "code"]
@@ -133,3 +141,10 @@ def test_fingerprints_are_fresh(name: str) -> None:
 
 def test_claims_are_those_of_the_notebooks() -> None:
     assert families.read(commands.CLAIMS) == families.judged(commands.all_rows())
+
+
+@pytest.mark.skipif(not commands.REPLICATION.exists(), reason="nobody has run other seeds yet")
+def test_other_seeds_answer_the_same_questions() -> None:
+    own, other = (families.read(path) for path in (commands.CLAIMS, commands.REPLICATION))
+    primary = [[tables.identity(row) for row in rows if row["primary"]] for rows in (own, other)]
+    assert primary[0] == primary[1]

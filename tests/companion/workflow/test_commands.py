@@ -279,7 +279,7 @@ def spoil_rows(partial: Path) -> None:
         (lambda partial: (partial / "metrics.json").unlink(), "did not write metrics.json"),
         (lambda partial: (partial / "figures/tiny.svg").unlink(), "did not write a file in figures"),
         (lambda partial: (partial / "stray.txt").touch(), "wrote stray.txt"),
-        (lambda partial: (partial / "metrics.json").write_text("{}"), "holds no claims row"),
+        (lambda partial: (partial / "metrics.json").write_text("{}"), "holds no row"),
         (spoil_rows, "names the notebook '02-small'"),
     ],
 )
@@ -340,6 +340,23 @@ def test_what_readers_see_comes_from_the_results(clone: Project, monkeypatch: py
     assert commands.main(["readme", "--check"]) == 0
     page.write_text("old")
     assert commands.main(["readme", "--check"]) == 1
+
+
+def test_other_seeds_stand_beside_the_claims(clone: Project) -> None:
+    clone.profile("other-seeds", {"nb-01-tiny": {"values": [3.0, 3.1, 3.2]}, "nb-02-small": {}})
+    done = clone.call("companion", "repro", "--seeds", "other")
+    assert done.returncode == 0, done.stderr
+    assert "01-tiny: 1 of 1 rows differ" in done.stdout
+    assert "02-small: identical (1 rows)" in done.stdout
+    replicated = json.loads((clone.root / "results/replication.json").read_text())
+    assert [row["value"] for row in replicated] == pytest.approx([6.2, 4.0])
+    page = (clone.root / "results/CLAIMS.md").read_text()
+    assert "1 of 2 verdicts are the same with seeds that no choice ever saw." in page
+    assert "| inconclusive | 6.20 [" in page
+    clone.notebook("02-small", 'raise RuntimeError("no luck")')
+    failed = clone.call("companion", "repro", "--seeds", "other")
+    assert failed.returncode == 1
+    assert "no luck" in failed.stderr
 
 
 def test_comparison_shows_changes(committed: Project) -> None:
