@@ -88,7 +88,8 @@ def test_measurements_name_no_host_or_user(committed: Project) -> None:
         *("seconds_per_epoch", "profile", "wall_seconds", "peak_memory_mib", "hardware", "versions", "commit")
     ]
     assert record["peak_memory_mib"] > 50
-    assert list(record["hardware"]) == ["cpu", "family", "instructions", "cores", "memory_gib", "gpu", "system"]
+    keys = ["cpu", "family", "instructions", "settings", "cores", "memory_gib", "gpu", "system"]
+    assert list(record["hardware"]) == keys
     assert os.uname().nodename not in text
     assert str(committed.root) not in text
 
