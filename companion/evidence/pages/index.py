@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
+import torch
 from markupsafe import Markup
+from PIL import Image
 
+from cclib import cc_conv2d, filters
+from companion import data
 from companion.evidence import claims, families, registry, tables
 from companion.evidence.pages.executed import Notebook
 from companion.evidence.pages.rendering import environment
+
+SCRIPTS = [Path(__file__).parent / "article" / name for name in ("layer.js", "figure.js")]
+SIDE = 32  # pixels of the first figure's picture
 
 
 def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook]) -> str:
@@ -42,8 +52,21 @@ def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook]) -> st
             notebooks=notebooks,
             verdicts=families.VERDICTS,
             forest=forest,
+            still=notebooks["01-cc-layer"].captions["four-steps"],
+            source=picture(),
+            script=Markup("\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)),
         )
     )
+
+
+def picture() -> str:
+    """The picture of the first figure as a data URL: a cat's face, reduced by the layer itself."""
+    face = data.photographs()["chelsea"][:, 20:276, 110:366]
+    small = cc_conv2d(face[None], filters.ClassicalFilter("cubic", 3), size=SIDE, stretch=True, groups=3)
+    pixels = (255 * small[0].clamp(0, 1)).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def answer(rows: Sequence[claims.Row]) -> str:

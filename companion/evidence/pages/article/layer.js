@@ -1,0 +1,78 @@
+"use strict";
+// A continuous convolution layer whose filter is the cubic, in the four steps of cclib's reference: project every
+// output onto the input, list the taps about it, read the filter at their offsets, sum.
+
+/** W of one axis: the cubic convolution kernel, a = -1/2 (Keys, 1981), zero from 2 pixels on. */
+function cubic(offset) {
+  const t = Math.abs(offset);
+  if (t < 1) return (1.5 * t - 2.5) * t * t + 1;
+  return t < 2 ? ((-0.5 * t + 2.5) * t - 4) * t + 2 : 0;
+}
+
+/**
+ * Where the outputs of one axis fall, and what they read.
+ *
+ * Positions are fractions, numerator / denominator in whole numbers, so that no tap is lost to rounding: output o of
+ * nOut lies at ((2 o + 1) nIn - nOut) / (2 nOut) input pixels, and both grids have the same centre. Where the layer
+ * scales down, the filter widens by nIn / nOut, and the weights are divided by their sum.
+ *
+ * Returns for each output its position, the first tap (which may lie outside) and the weights of its taps.
+ */
+function axis(nIn, nOut) {
+  const denominator = 2 * nOut;
+  const wide = Math.max(nIn, nOut); // of denominator / 2: a support of 2 units is 2 * wide / nOut input pixels
+  return Array.from({ length: nOut }, (_, o) => {
+    const numerator = (2 * o + 1) * nIn - nOut;
+    const first = Math.floor((numerator - 4 * wide) / denominator) + 1;
+    const last = Math.ceil((numerator + 4 * wide) / denominator) - 1;
+    const weights = [];
+    for (let tap = first; tap <= last; tap++) weights.push(cubic((tap * denominator - numerator) / (2 * wide)));
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    return { position: numerator / denominator, first, weights: weights.map((weight) => weight / sum) };
+  });
+}
+
+/** The same of a strided convolution of three taps, padding 1, or of its transposed twin: only whole strides. */
+function stridedAxis(nIn, nOut) {
+  const up = nOut > nIn;
+  const stride = Math.max(1, Math.round(up ? nOut / nIn : nIn / nOut));
+  const count = up ? nIn * stride : Math.floor((nIn - 1) / stride) + 1;
+  return Array.from({ length: count }, (_, o) => {
+    const position = up ? o / stride : o * stride;
+    const first = Math.floor(position) - (up ? 0 : 1);
+    const part = position - Math.floor(position);
+    return { position, first, weights: up ? [1 - part, part] : [0.25, 0.5, 0.25] };
+  });
+}
+
+/**
+ * Resize planes of numbers: `planes` arrays of height * width, row by row. `rows` and `columns` are axes as above.
+ * Pixels beyond the border are those at the border.
+ */
+function resized(planes, height, width, rows, columns) {
+  const inside = (tap, n) => Math.min(Math.max(tap, 0), n - 1);
+  return planes.map((plane) => {
+    const narrow = new Float32Array(height * columns.length); // the filter is a product: columns first, then rows
+    columns.forEach(({ first, weights }, o) => {
+      weights.forEach((weight, k) => {
+        const column = inside(first + k, width);
+        for (let row = 0; row < height; row++) narrow[row * columns.length + o] += weight * plane[row * width + column];
+      });
+    });
+    const result = new Float32Array(rows.length * columns.length);
+    rows.forEach(({ first, weights }, o) => {
+      weights.forEach((weight, k) => {
+        const from = inside(first + k, height) * columns.length;
+        for (let column = 0; column < columns.length; column++) result[o * columns.length + column] += weight * narrow[from + column];
+      });
+    });
+    return result;
+  });
+}
+
+/** How far outputs lie, on average, from the middles of equal parts of the axis, where they are taken to lie. */
+function drift(outputs, nIn) {
+  const parts = outputs.length;
+  const off = outputs.map(({ position }, o) => Math.abs(position - ((2 * o + 1) * nIn - parts) / (2 * parts)));
+  return off.reduce((total, distance) => total + distance, 0) / parts;
+}

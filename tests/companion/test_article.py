@@ -1,0 +1,132 @@
+"""The first figure of the article in a real browser: its arithmetic is cclib's, and every control does something."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page
+from test_browser import INDEX, browser, pytestmark  # noqa: F401  # the browser, and whether there is one
+
+from cclib import cc_conv2d, filters
+from cclib.geometry import Axis
+
+SIZES = [(8, 8, 8, 8), (8, 8, 6, 6), (8, 8, 4, 12), (7, 9, 5, 13), (12, 5, 36, 2), (10, 10, 3, 3), (32, 32, 21, 96),
+         (1, 6, 3, 4), (28, 28, 14, 7), (128, 128, 39, 384)]  # fmt: skip
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:  # noqa: F811
+    context = browser.new_context(viewport={"width": 1100, "height": 1000})
+    page = context.new_page()
+    page.goto(INDEX.as_uri())
+    page.wait_for_function("document.querySelector('[data-part=sum]').textContent.length > 0")
+    yield page
+    context.close()
+
+
+def part(page: Page, name: str) -> Locator:
+    return page.locator(f'[data-part="{name}"]')
+
+
+@pytest.mark.parametrize(("height", "width", "new_height", "new_width"), SIZES)
+def test_the_arithmetic_is_that_of_the_layer(
+    height: int, width: int, new_height: int, new_width: int, page: Page
+) -> None:
+    image = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    cubic = filters.ClassicalFilter("cubic", 1).double()
+    expected = cc_conv2d(image, cubic, size=(new_height, new_width), stretch=True, padding_mode="replicate")
+    found = page.evaluate(
+        "([plane, h, w, H, W]) => [...resized([plane], h, w, axis(h, H), axis(w, W))[0]]",
+        [image.flatten().tolist(), height, width, new_height, new_width],
+    )
+    np.testing.assert_allclose(found, expected.flatten(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), {pair for sizes in SIZES for pair in (sizes[::2], sizes[1::2])})
+def test_the_geometry_is_that_of_the_layer(n_in: int, n_out: int, page: Page) -> None:
+    axis = Axis.resize(n_in, size=n_out)
+    found = page.evaluate("([n, m]) => axis(n, m).map(({position}) => position)", [n_in, n_out])
+    assert found == [float(axis.position(o)) for o in range(n_out)]
+
+
+@pytest.mark.parametrize(
+    ("n_in", "n_out", "count", "second", "drift"),
+    [(32, 20, 16, 2.0, 0.5), (32, 30, 32, 1.0, 0.0), (32, 60, 64, 0.5, 0.25), (9, 3, 3, 3.0, 1.0)],
+)
+def test_a_strided_convolution_has_whole_strides_and_drifts(
+    n_in: int, n_out: int, count: int, second: float, drift: float, page: Page
+) -> None:
+    found = page.evaluate("([n, m]) => stridedAxis(n, m)", [n_in, n_out])
+    assert (len(found), found[1]["position"]) == (count, second)
+    assert page.evaluate("([n, m]) => drift(stridedAxis(n, m), n)", [n_in, n_out]) == pytest.approx(drift)
+
+
+def test_sliders_and_arrow_keys_change_what_is_shown(page: Page) -> None:
+    assert part(page, "continuous-size").text_content() == "19 × 19"
+    part(page, "height").press("ArrowRight")
+    for _ in range(4):
+        part(page, "height").press("ArrowRight")
+    page.wait_for_function("document.querySelector('[data-part=continuous-size]').textContent === '21 × 19'")
+    box = part(page, "both").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] - 1, box["y"] + box["height"] / 2)
+    page.wait_for_function("document.querySelector('[data-part=continuous-size]').textContent === '96 × 96'")
+    assert part(page, "strided-size").text_content() == "96 × 96"
+    for name in ("grid", "continuous"):
+        before = part(page, "sum").text_content()
+        part(page, name).press("ArrowDown")
+        page.wait_for_function("before => document.querySelector('[data-part=sum]').textContent !== before", arg=before)
+
+
+@pytest.mark.parametrize("name", ["grid", "continuous"])
+def test_the_pointer_chooses_an_output(name: str, page: Page) -> None:
+    before = part(page, "sum").text_content()
+    part(page, name).hover(position={"x": 20, "y": 30})
+    page.wait_for_function("before => document.querySelector('[data-part=sum]').textContent !== before", arg=before)
+
+
+def drawn(page: Page) -> str:
+    return str(part(page, "continuous").evaluate("canvas => canvas.toDataURL()"))
+
+
+def test_a_picture_of_ones_own(page: Page, tmp_path: Path) -> None:
+    """A large one; one that a camera held sideways, whose upper half is red when turned; and a file that is none."""
+    large = tmp_path / "large.jpg"
+    Image.new("RGB", (5200, 4000), (10, 200, 30)).save(large)
+    before = drawn(page)
+    part(page, "file").set_input_files(large)
+    page.wait_for_function("document.querySelector('[data-part=message]').textContent.includes('128 × 128')")
+    page.wait_for_function("document.querySelector('[data-part=continuous-size]').textContent === '77 × 77'")
+    assert drawn(page) != before
+
+    sideways = Image.new("RGB", (40, 40), (0, 0, 255))
+    sideways.paste((255, 0, 0), (0, 0, 20, 40))  # the left half, which orientation 6 puts on top
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    sideways.save(tmp_path / "sideways.png", exif=exif)
+    part(page, "file").set_input_files(tmp_path / "sideways.png")
+    page.wait_for_function("document.querySelector('[data-part=continuous-size]').textContent === '24 × 24'")
+    colors = part(page, "continuous").evaluate(
+        "c => [0.25, 0.75].map(y => [...c.getContext('2d').getImageData(c.width * 0.7, c.height * y, 1, 1).data])"
+    )
+    assert [color[:3] for color in colors] == [[255, 0, 0], [0, 0, 255]]
+
+    (tmp_path / "notes.png").write_text("no picture")
+    before = drawn(page)
+    part(page, "file").set_input_files(tmp_path / "notes.png")
+    page.wait_for_function(
+        "document.querySelector('[data-part=message]').textContent.includes('“notes.png” is no picture')"
+    )
+    assert drawn(page) == before
+
+
+def test_without_scripts_there_is_a_picture(browser: Browser) -> None:  # noqa: F811
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(INDEX.as_uri())
+    assert page.locator("#idea .still").is_visible()
+    assert not page.locator("#idea .stage").is_visible()
+    context.close()
