@@ -9,9 +9,11 @@ import torch
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page
 from test_browser import INDEX, browser, pytestmark  # noqa: F401  # the browser, and whether there is one
+from tiny_project import ROOT
 
 from cclib import cc_conv2d, filters
 from cclib.geometry import Axis
+from companion.evidence import claims
 
 SIZES = [(8, 8, 8, 8), (8, 8, 6, 6), (8, 8, 4, 12), (7, 9, 5, 13), (12, 5, 36, 2), (10, 10, 3, 3), (32, 32, 21, 96),
          (1, 6, 3, 4), (28, 28, 14, 7), (128, 128, 39, 384)]  # fmt: skip
@@ -121,6 +123,27 @@ def test_a_picture_of_ones_own(page: Page, tmp_path: Path) -> None:
         "document.querySelector('[data-part=message]').textContent.includes('“notes.png” is no picture')"
     )
     assert drawn(page) == before
+
+
+def test_the_centres_are_those_of_notebook_02(page: Page) -> None:
+    """Over all sizes of the notebook, which are those of the slider."""
+    measured = {row["quantity"]: row["value"] for row in claims.read(ROOT / "results/02-misalignment/metrics.json")}
+    means = page.evaluate(
+        """() => STACKS.map(({layer}) => {
+            const sizes = Array.from({length: 21}, (_, at) => 20 + at);
+            const off = sizes.flatMap(n => displacements(layer, n));
+            return off.reduce((a, b) => a + b) / off.length;
+        })"""
+    )
+    expected = [measured[f"mean displacement of {of}, kernel 4, three halvings"] for of in ("a strided conv", "CC")]
+    assert means[1:] == pytest.approx(expected, abs=1e-9)
+    slider = page.locator("#alignment input")
+    assert [slider.get_attribute(name) for name in ("min", "max")] == ["20", "40"]
+    page.wait_for_function("document.querySelector('#alignment svg').hasAttribute('aria-label')")
+    before = page.locator("#alignment svg").get_attribute("aria-label")
+    slider.press("ArrowRight")
+    assert page.locator("#alignment svg").get_attribute("aria-label") != before
+    assert page.locator("#alignment output").text_content() == "28 pixels"
 
 
 def test_without_scripts_there_is_a_picture(browser: Browser) -> None:  # noqa: F811

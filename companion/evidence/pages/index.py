@@ -1,4 +1,4 @@
-"""The index: every claim with its intervals, its key figure and what its rows say together."""
+"""The index: the idea under the reader's hand, then every claim with its verdicts, its key figure and its rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from companion.evidence import claims, families, registry, tables
 from companion.evidence.pages.executed import Notebook
 from companion.evidence.pages.rendering import environment
 
-SCRIPTS = [Path(__file__).parent / "article" / name for name in ("layer.js", "figure.js")]
+SCRIPTS = [Path(__file__).parent / "article" / name for name in ("layer.js", "figure.js", "alignment.js")]
+LIVE = {"C7": "alignment.html"}  # the figures that move, by claim
 SIDE = 32  # pixels of the first figure's picture
 
 
@@ -36,7 +37,6 @@ def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook]) -> st
                 "sentence": claim.sentence,
                 "rows": of_claim,
                 "primary": primary,
-                "answer": answer(primary),
                 "figure": f"{home}/figures/{figure}.svg",
                 "caption": notebooks[home].captions[figure],
                 "notebooks": [notebooks[name] for name in dict.fromkeys(row["notebook"] for row in of_claim)],
@@ -52,6 +52,7 @@ def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook]) -> st
             notebooks=notebooks,
             verdicts=families.VERDICTS,
             forest=forest,
+            live=LIVE,
             still=notebooks["01-cc-layer"].captions["four-steps"],
             source=picture(),
             script=Markup("\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)),
@@ -67,15 +68,6 @@ def picture() -> str:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def answer(rows: Sequence[claims.Row]) -> str:
-    """What the primary rows of a claim say, one sentence each."""
-    return " ".join(
-        f"“{row['statement']}”: {tables.outcome(row)}; {row['quantity']} {tables.adjusted(row)}, asked for "
-        f"{tables.required(row)}."
-        for row in rows
-    )
 
 
 def forest(row: claims.Row) -> Markup:
