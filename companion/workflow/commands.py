@@ -130,9 +130,11 @@ def ship_network(options: argparse.Namespace) -> int:
 
 def write_pages(options: argparse.Namespace) -> int:
     """Write results/index.html and a page for every notebook."""
+    instructions.settle()
     from companion.evidence import pages  # nbconvert takes a second to load
+    from companion.playground import article
 
-    pages.write(ROOT, profiles.notebook_names(ROOT))
+    pages.write(ROOT, profiles.notebook_names(ROOT), article.network())
     return 0
 
 

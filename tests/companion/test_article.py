@@ -14,6 +14,7 @@ from tiny_project import ROOT
 from cclib import cc_conv2d, filters
 from cclib.geometry import Axis
 from companion.evidence import claims
+from companion.playground import shipped
 
 SIZES = [(8, 8, 8, 8), (8, 8, 6, 6), (8, 8, 4, 12), (7, 9, 5, 13), (12, 5, 36, 2), (10, 10, 3, 3), (32, 32, 21, 96),
          (1, 6, 3, 4), (28, 28, 14, 7), (128, 128, 39, 384)]  # fmt: skip
@@ -144,6 +145,33 @@ def test_the_centres_are_those_of_notebook_02(page: Page) -> None:
     slider.press("ArrowRight")
     assert page.locator("#alignment svg").get_attribute("aria-label") != before
     assert page.locator("#alignment output").text_content() == "28 pixels"
+
+
+@pytest.mark.parametrize("sizes", [(14, 14, 7, 7), (8, 8, 4, 4), (22, 22, 11, 11), (9, 13, 5, 6)])
+def test_the_network_is_that_of_the_playground(sizes: tuple[int, ...], page: Page) -> None:
+    model, _ = shipped.load()
+    pictures, labels = shipped.TASK.split("test")
+    firsts = [int((labels == label).nonzero()[0, 0]) for label in range(10)]
+    with torch.no_grad():
+        expected = model(pictures[firsts], sizes)
+    found = page.evaluate("sizes => network.network.scores(network.images, 28, sizes)", list(sizes))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+def test_the_feature_maps_change_cost_and_accuracy(page: Page) -> None:
+    figure = page.locator("#shapes")
+    measured = page.evaluate("network.data.schedules")
+    slider = figure.locator("input")
+    slider.press("End")
+    largest = measured[-1]
+    page.wait_for_function("document.querySelector('#shapes output').textContent === '22, 22, 11, 11 px'")
+    words = figure.locator("p").text_content() or ""
+    assert f"{largest['cost']:.2f} times" in words
+    assert f"{largest['accuracy']:.1f} %" in words
+    assert figure.locator("li").count() == 10
+    answers = figure.locator("li span").all_text_contents()
+    right = sum(answer.startswith("✓") for answer in answers)
+    assert f"here on {right} of 10" in words
 
 
 def test_without_scripts_there_is_a_picture(browser: Browser) -> None:  # noqa: F811

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import html
 import io
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from markupsafe import Markup
@@ -19,13 +21,16 @@ from companion.evidence import claims, families, registry, tables
 from companion.evidence.pages.executed import Notebook
 from companion.evidence.pages.rendering import environment
 
-SCRIPTS = [Path(__file__).parent / "article" / name for name in ("layer.js", "figure.js", "alignment.js")]
-LIVE = {"C7": "alignment.html"}  # the figures that move, by claim
+SCRIPTS = [Path(__file__).parent / "article" / name for name in ("layer.js", "figure.js", "alignment.js", "network.js")]
+LIVE = {"C5": "shapes.html", "C7": "alignment.html"}  # the figures that move, by claim
 SIDE = 32  # pixels of the first figure's picture
 
 
-def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook]) -> str:
-    """The page of all claims. rows: those of claims.json, judged. notebooks: by name, those behind the rows."""
+def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook], network: Mapping[str, Any]) -> str:
+    """The page of all claims.
+
+    rows: those of claims.json, judged. notebooks: by name, those behind the rows. network: what network.js reads.
+    """
     sections = []
     for name, claim in registry.CLAIMS.items():
         of_claim = [row for row in rows if row["claim"] == name]
@@ -53,6 +58,7 @@ def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook]) -> st
             verdicts=families.VERDICTS,
             forest=forest,
             live=LIVE,
+            network=Markup(json.dumps(network, ensure_ascii=False).replace("</", "<\\/")),
             still=notebooks["01-cc-layer"].captions["four-steps"],
             source=picture(),
             script=Markup("\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from companion import files
 from companion.evidence import families
@@ -12,8 +13,11 @@ from companion.evidence.pages.index import index_page
 from companion.evidence.pages.rendering import notebook_page
 
 
-def write(root: Path, names: Sequence[str]) -> None:
-    """Write the pages of these notebooks, and the index. Raises ValueError where a figure has no caption."""
+def write(root: Path, names: Sequence[str], network: Mapping[str, Any]) -> None:
+    """Write the pages of these notebooks, and the index. Raises ValueError where a figure has no caption.
+
+    network: the trained network that the index runs.
+    """
     results = root / "results"
     notebooks = {name: read(results / name) for name in names}
     pages = results / "pages"
@@ -22,4 +26,4 @@ def write(root: Path, names: Sequence[str]) -> None:
         stale.unlink()
     for notebook in notebooks.values():
         files.atomic_write(pages / f"{notebook.name}.html", notebook_page(notebook))
-    files.atomic_write(results / "index.html", index_page(families.read(results / "claims.json"), notebooks))
+    files.atomic_write(results / "index.html", index_page(families.read(results / "claims.json"), notebooks, network))

@@ -1,0 +1,217 @@
+"use strict";
+// A trained classifier of continuous layers, run in the page at any sizes of its feature maps.
+
+/** The bytes of a base64 text. */
+function bytes(text) {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
+
+/** The tensors of a safetensors file: eight bytes of length, a JSON header, then the numbers. */
+function tensors(file) {
+  const view = new DataView(file.buffer);
+  const length = Number(view.getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
+  const found = {};
+  for (const [name, { dtype, shape, data_offsets: ends }] of Object.entries(header)) {
+    if (dtype !== "F32") continue; // the counts of batches
+    const [from, to] = ends.map((end) => end + 8 + length);
+    found[name] = { shape, values: new Float32Array(file.slice(from, to).buffer) };
+  }
+  return found;
+}
+
+/** Where the outputs of one axis fall, as in layer.js, and the taps of a filter of fixed support; zeros lie outside. */
+function taps(nIn, nOut, kernel) {
+  const denominator = 2 * nOut;
+  return Array.from({ length: nOut }, (_, o) => {
+    const numerator = (2 * o + 1) * nIn - nOut;
+    const reach = kernel * nOut; // half the support, over the denominator
+    const read = [];
+    for (let tap = Math.ceil((numerator - reach) / denominator); tap * denominator <= numerator + reach; tap++) {
+      if (tap >= 0 && tap < nIn) read.push({ tap, offset: tap * denominator - numerator });
+    }
+    return { read, denominator };
+  });
+}
+
+/** One continuous layer of a network: its filter is sines of sines of the offset, tapered, times matrices. */
+class ContinuousLayer {
+  constructor(weights, index) {
+    const named = (name) => weights[`layers.${index}.filter.${name}`].values;
+    [this.features, this.outChannels, this.inChannels] = weights[`layers.${index}.filter.weight`].shape;
+    this.matrices = named("weight");
+    this.first = { weight: named("trunk.0.weight"), bias: named("trunk.0.bias") };
+    this.second = { weight: named("trunk.2.weight"), bias: named("trunk.2.bias") };
+    this.kernel = Math.sqrt(this.features); // as many functions as taps
+  }
+
+  /** The scalar functions at an offset in pixels. */
+  functions(vertical, horizontal) {
+    const [v, h] = [(2 * vertical) / this.kernel, (2 * horizontal) / this.kernel]; // -1 to 1 over the support
+    const hidden = this.first.bias.length;
+    const inner = Float64Array.from({ length: hidden }, (_, k) =>
+      Math.sin(6 * (this.first.weight[2 * k] * v + this.first.weight[2 * k + 1] * h + this.first.bias[k])),
+    );
+    const taper = (1 - Math.abs(v) ** 3) * (1 - Math.abs(h) ** 3);
+    return Float64Array.from({ length: this.features }, (_, feature) => {
+      let sum = this.second.bias[feature];
+      for (let k = 0; k < hidden; k++) sum += this.second.weight[feature * hidden + k] * inner[k];
+      return taper * Math.sin(sum);
+    });
+  }
+
+  /** The weights at an offset, (in, out) row by row. */
+  weights(vertical, horizontal) {
+    const functions = this.functions(vertical, horizontal);
+    const { inChannels, outChannels, matrices } = this;
+    const result = new Float32Array(inChannels * outChannels);
+    functions.forEach((value, feature) => {
+      for (let out = 0; out < outChannels; out++) {
+        const from = (feature * outChannels + out) * inChannels;
+        for (let c = 0; c < inChannels; c++) result[c * outChannels + out] += value * matrices[from + c];
+      }
+    });
+    return result;
+  }
+
+  /** Maps (side, side, in) -> (size, size, out), of several images at once; the filter is read once for all. */
+  forward(maps, side, size) {
+    const { inChannels, outChannels } = this;
+    const axis = taps(side, size, this.kernel);
+    const known = new Map();
+    const results = maps.map(() => new Float32Array(size * size * outChannels));
+    axis.forEach(({ read: rows, denominator }, y) => {
+      axis.forEach(({ read: columns }, x) => {
+        const to = (y * size + x) * outChannels;
+        for (const row of rows) {
+          for (const column of columns) {
+            const key = row.offset * 65536 + column.offset;
+            let weights = known.get(key);
+            if (!weights) known.set(key, (weights = this.weights(row.offset / denominator, column.offset / denominator)));
+            const from = (row.tap * side + column.tap) * inChannels;
+            maps.forEach((map, image) => {
+              const result = results[image];
+              for (let c = 0; c < inChannels; c++) {
+                const value = map[from + c];
+                if (value === 0) continue; // after ReLU many are
+                const at = c * outChannels;
+                for (let out = 0; out < outChannels; out++) result[to + out] += value * weights[at + out];
+              }
+            });
+          }
+        }
+      });
+    });
+    return results;
+  }
+}
+
+/** The classifier: layer, batch norm and ReLU, four times; the mean over the last map; a linear map to the classes. */
+class Network {
+  constructor(weights) {
+    this.weights = weights;
+    this.layers = [];
+    while (`layers.${this.layers.length}.filter.weight` in weights) {
+      this.layers.push(new ContinuousLayer(weights, this.layers.length));
+    }
+  }
+
+  /** Images as planes of numbers, `side` pixels a side -> the scores of each. */
+  scores(images, side, sizes) {
+    let maps = images;
+    sizes.forEach((size, index) => {
+      maps = this.layers[index].forward(maps, side, size);
+      side = size;
+      for (const map of maps) this.normalise(map, index);
+    });
+    const [head, bias] = ["head.weight", "head.bias"].map((name) => this.weights[name].values);
+    return maps.map((map) => {
+      const channels = map.length / side ** 2;
+      const mean = new Float64Array(channels);
+      map.forEach((value, at) => (mean[at % channels] += value / side ** 2));
+      return Array.from(bias, (start, label) => mean.reduce((sum, value, c) => sum + value * head[label * channels + c], start));
+    });
+  }
+
+  normalise(map, index) {
+    const [weight, bias, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map(
+      (name) => this.weights[`norms.${index}.${name}`].values,
+    );
+    map.forEach((value, at) => {
+      const c = at % weight.length;
+      map[at] = Math.max(0, ((value - mean[c]) / Math.sqrt(variance[c] + 1e-5)) * weight[c] + bias[c]);
+    });
+  }
+}
+
+function softmax(scores) {
+  const largest = Math.max(...scores);
+  const powers = scores.map((score) => Math.exp(score - largest));
+  const sum = powers.reduce((total, power) => total + power, 0);
+  return powers.map((power) => power / sum);
+}
+
+(() => {
+  const root = document.getElementById("shapes");
+  const data = JSON.parse(document.getElementById("network-data").textContent);
+  const network = new Network(tensors(bytes(data.weights)));
+  const pixels = bytes(data.images);
+  const area = data.side ** 2;
+  const images = data.labels.map((_, image) =>
+    Float32Array.from(pixels.subarray(image * area, (image + 1) * area), (value) => (value / 255 - data.mean) / data.deviation),
+  );
+  window.network = { network, images, data }; // for whoever opens the console
+  const slider = root.querySelector("input");
+  const list = root.querySelector("ol");
+
+  const items = data.labels.map((label, image) => {
+    const item = document.createElement("li");
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = data.side;
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", `A picture of the class ${data.classes[label]}`);
+    const shown = new ImageData(data.side, data.side);
+    for (let at = 0; at < area; at++) shown.data.set([...Array(3).fill(pixels[image * area + at]), 255], 4 * at);
+    canvas.getContext("2d").putImageData(shown, 0, 0);
+    const answer = document.createElement("span");
+    item.append(canvas, answer);
+    list.append(item);
+    return answer;
+  });
+
+  function draw() {
+    const at = data.schedules[Number(slider.value)];
+    const began = performance.now();
+    const scores = network.scores(images, data.side, at.sizes);
+    const took = performance.now() - began;
+    let right = 0;
+    scores.forEach((score, image) => {
+      const shares = softmax(score);
+      const best = shares.indexOf(Math.max(...shares));
+      const isRight = best === data.labels[image];
+      right += isRight;
+      items[image].textContent = `${isRight ? "✓" : "✗"} ${data.classes[best]}, ${Math.round(100 * shares[best])} %`;
+      items[image].className = isRight ? "right" : "wrong";
+    });
+    const maps = at.sizes.join(", ");
+    root.querySelector("output").textContent = `${maps} px`;
+    slider.setAttribute("aria-valuetext", `maps of ${maps} pixels`);
+    root.querySelector("p").textContent =
+      `With maps of ${maps} pixels the network needs ${at.cost.toFixed(2)} times its nominal multiply-adds and is right on ` +
+      `${at.accuracy.toFixed(1)} % of ${data.tested} test pictures; here on ${right} of ${images.length}, computed in ${Math.round(took)} ms.`;
+  }
+
+  let waiting = false;
+  slider.max = data.schedules.length - 1;
+  slider.value = data.nominal;
+  slider.addEventListener("input", () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      draw();
+    });
+  });
+  root.hidden = false;
+  draw();
+})();
