@@ -20,8 +20,7 @@ SIZES = [(8, 8, 8, 8), (8, 8, 6, 6), (8, 8, 4, 12), (7, 9, 5, 13), (12, 5, 36, 2
          (1, 6, 3, 4), (28, 28, 14, 7), (128, 128, 39, 384)]  # fmt: skip
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:  # noqa: F811
+def opened(browser: Browser) -> Iterator[Page]:  # noqa: F811
     context = browser.new_context(viewport={"width": 1100, "height": 1000})
     page = context.new_page()
     page.goto(INDEX.as_uri())
@@ -30,18 +29,22 @@ def page(browser: Browser) -> Iterator[Page]:  # noqa: F811
     context.close()
 
 
+page = pytest.fixture(opened)  # for a test that moves something
+still = pytest.fixture(opened, scope="module")  # for those that only compute
+
+
 def part(page: Page, name: str) -> Locator:
     return page.locator(f'[data-part="{name}"]')
 
 
 @pytest.mark.parametrize(("height", "width", "new_height", "new_width"), SIZES)
 def test_the_arithmetic_is_that_of_the_layer(
-    height: int, width: int, new_height: int, new_width: int, page: Page
+    height: int, width: int, new_height: int, new_width: int, still: Page
 ) -> None:
     image = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     cubic = filters.ClassicalFilter("cubic", 1).double()
     expected = cc_conv2d(image, cubic, size=(new_height, new_width), stretch=True, padding_mode="replicate")
-    found = page.evaluate(
+    found = still.evaluate(
         "([plane, h, w, H, W]) => [...resized([plane], h, w, axis(h, H), axis(w, W))[0]]",
         [image.flatten().tolist(), height, width, new_height, new_width],
     )
@@ -49,9 +52,9 @@ def test_the_arithmetic_is_that_of_the_layer(
 
 
 @pytest.mark.parametrize(("n_in", "n_out"), {pair for sizes in SIZES for pair in (sizes[::2], sizes[1::2])})
-def test_the_geometry_is_that_of_the_layer(n_in: int, n_out: int, page: Page) -> None:
+def test_the_geometry_is_that_of_the_layer(n_in: int, n_out: int, still: Page) -> None:
     axis = Axis.resize(n_in, size=n_out)
-    found = page.evaluate("([n, m]) => axis(n, m).map(({position}) => position)", [n_in, n_out])
+    found = still.evaluate("([n, m]) => axis(n, m).map(({position}) => position)", [n_in, n_out])
     assert found == [float(axis.position(o)) for o in range(n_out)]
 
 
@@ -60,11 +63,11 @@ def test_the_geometry_is_that_of_the_layer(n_in: int, n_out: int, page: Page) ->
     [(32, 20, 16, 2.0, 0.5), (32, 30, 32, 1.0, 0.0), (32, 60, 64, 0.5, 0.25), (9, 3, 3, 3.0, 1.0)],
 )
 def test_a_strided_convolution_has_whole_strides_and_drifts(
-    n_in: int, n_out: int, count: int, second: float, drift: float, page: Page
+    n_in: int, n_out: int, count: int, second: float, drift: float, still: Page
 ) -> None:
-    found = page.evaluate("([n, m]) => stridedAxis(n, m)", [n_in, n_out])
+    found = still.evaluate("([n, m]) => stridedAxis(n, m)", [n_in, n_out])
     assert (len(found), found[1]["position"]) == (count, second)
-    assert page.evaluate("([n, m]) => drift(stridedAxis(n, m), n)", [n_in, n_out]) == pytest.approx(drift)
+    assert still.evaluate("([n, m]) => drift(stridedAxis(n, m), n)", [n_in, n_out]) == pytest.approx(drift)
 
 
 def test_sliders_and_arrow_keys_change_what_is_shown(page: Page) -> None:
@@ -148,13 +151,13 @@ def test_the_centres_are_those_of_notebook_02(page: Page) -> None:
 
 
 @pytest.mark.parametrize("sizes", [(14, 14, 7, 7), (8, 8, 4, 4), (22, 22, 11, 11), (9, 13, 5, 6)])
-def test_the_network_is_that_of_the_playground(sizes: tuple[int, ...], page: Page) -> None:
+def test_the_network_is_that_of_the_playground(sizes: tuple[int, ...], still: Page) -> None:
     model, _ = shipped.load()
     pictures, labels = shipped.TASK.split("test")
     firsts = [int((labels == label).nonzero()[0, 0]) for label in range(10)]
     with torch.no_grad():
         expected = model(pictures[firsts], sizes)
-    found = page.evaluate("sizes => network.network.scores(network.images, 28, sizes)", list(sizes))
+    found = still.evaluate("sizes => network.network.scores(network.images, 28, sizes)", list(sizes))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
