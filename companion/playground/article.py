@@ -1,4 +1,4 @@
-"""The trained network as the article runs it: its weights, some pictures, and how well it does at each size."""
+"""The trained networks as the article runs them: their weights, some pictures, and how well they do."""
 
 from __future__ import annotations
 
@@ -12,8 +12,30 @@ from companion.evidence.costs import multiply_adds_at
 from companion.playground import shipped
 from companion.tasks.classification import logits
 from companion.tasks.normalisation import channel_statistics
+from companion.tasks.superresolution import load_luminance, middle
 
 LAST_SIDES = range(4, 12)  # of the last feature map; the others keep their proportions: the schedules of notebook 05
+
+PHOTOGRAPH = "camera"
+LARGE, SMALL = 256, 64  # sides of the photograph's middle and of its reduction
+LOUPE = (0.1, 0.3)  # the corner of what is shown of it, as shares of its side
+
+
+def trained() -> dict[str, dict[str, Any]]:
+    """All of it, by the names of the article's templates."""
+    return {"network": network(), "restorer": restorer()}
+
+
+def restorer() -> dict[str, Any]:
+    """Plain values for JSON; bytes are base64."""
+    picture = middle(load_luminance(PHOTOGRAPH), LARGE, LARGE)
+    return {
+        "weights": base64.b64encode(shipped.RESTORER.read_bytes()).decode(),
+        "picture": base64.b64encode((255 * picture).round().to(torch.uint8).numpy().tobytes()).decode(),
+        "side": LARGE,
+        "small": SMALL,
+        "loupe": list(LOUPE),
+    }
 
 
 def network() -> dict[str, Any]:

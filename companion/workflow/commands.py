@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, command, purpose in (
         ("fingerprints", fingerprints, "write results/code/: what code each notebook depends on"),
         ("claims", gather_claims, "gather results/*/metrics.json in results/claims.json"),
-        ("playground", ship_network, "write data/playground.safetensors: the trained network of notebook 00"),
+        ("playground", ship_network, "write the trained networks of notebook 00 and of the index to data/"),
         ("page", write_pages, "write results/index.html and results/pages/: the results to read in a browser"),
         ("lab", open_lab, "open JupyterLab on the playground"),
     ):
@@ -120,7 +120,7 @@ def gather_claims(options: argparse.Namespace) -> int:
 
 
 def ship_network(options: argparse.Namespace) -> int:
-    """Write the network that the playground starts from; it is trained, or taken from the run cache."""
+    """Write the networks that the playground and the index start from; trained, or taken from the run cache."""
     instructions.settle()
     from companion import playground  # loads torch and all that a notebook needs
 
@@ -134,7 +134,7 @@ def write_pages(options: argparse.Namespace) -> int:
     from companion.evidence import pages  # nbconvert takes a second to load
     from companion.playground import article
 
-    pages.write(ROOT, profiles.notebook_names(ROOT), article.network())
+    pages.write(ROOT, profiles.notebook_names(ROOT), article.trained())
     return 0
 
 

@@ -13,8 +13,10 @@ from tiny_project import ROOT
 
 from cclib import cc_conv2d, filters
 from cclib.geometry import Axis
+from cclib.models import superresolution
 from companion.evidence import claims
 from companion.playground import shipped
+from companion.tasks.superresolution import load_luminance, middle
 
 SIZES = [(8, 8, 8, 8), (8, 8, 6, 6), (8, 8, 4, 12), (7, 9, 5, 13), (12, 5, 36, 2), (10, 10, 3, 3), (32, 32, 21, 96),
          (1, 6, 3, 4), (28, 28, 14, 7), (128, 128, 39, 384)]  # fmt: skip
@@ -24,7 +26,7 @@ def opened(browser: Browser) -> Iterator[Page]:  # noqa: F811
     context = browser.new_context(viewport={"width": 1100, "height": 1000})
     page = context.new_page()
     page.goto(INDEX.as_uri())
-    page.wait_for_function("document.querySelector('[data-part=sum]').textContent.length > 0")
+    page.wait_for_function("document.querySelector('#idea [data-part=sum]').textContent.length > 0")
     yield page
     context.close()
 
@@ -34,7 +36,7 @@ still = pytest.fixture(opened, scope="module")  # for those that only compute
 
 
 def part(page: Page, name: str) -> Locator:
-    return page.locator(f'[data-part="{name}"]')
+    return page.locator(f'#idea [data-part="{name}"]')
 
 
 @pytest.mark.parametrize(("height", "width", "new_height", "new_width"), SIZES)
@@ -75,23 +77,27 @@ def test_sliders_and_arrow_keys_change_what_is_shown(page: Page) -> None:
     part(page, "height").press("ArrowRight")
     for _ in range(4):
         part(page, "height").press("ArrowRight")
-    page.wait_for_function("document.querySelector('[data-part=continuous-size]').textContent === '21 × 19'")
+    page.wait_for_function("document.querySelector('#idea [data-part=continuous-size]').textContent === '21 × 19'")
     box = part(page, "both").bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + box["width"] - 1, box["y"] + box["height"] / 2)
-    page.wait_for_function("document.querySelector('[data-part=continuous-size]').textContent === '96 × 96'")
+    page.wait_for_function("document.querySelector('#idea [data-part=continuous-size]').textContent === '96 × 96'")
     assert part(page, "strided-size").text_content() == "96 × 96"
     for name in ("grid", "continuous"):
         before = part(page, "sum").text_content()
         part(page, name).press("ArrowDown")
-        page.wait_for_function("before => document.querySelector('[data-part=sum]').textContent !== before", arg=before)
+        page.wait_for_function(
+            "before => document.querySelector('#idea [data-part=sum]').textContent !== before", arg=before
+        )
 
 
 @pytest.mark.parametrize("name", ["grid", "continuous"])
 def test_the_pointer_chooses_an_output(name: str, page: Page) -> None:
     before = part(page, "sum").text_content()
     part(page, name).hover(position={"x": 20, "y": 30})
-    page.wait_for_function("before => document.querySelector('[data-part=sum]').textContent !== before", arg=before)
+    page.wait_for_function(
+        "before => document.querySelector('#idea [data-part=sum]').textContent !== before", arg=before
+    )
 
 
 def drawn(page: Page) -> str:
@@ -104,8 +110,8 @@ def test_a_picture_of_ones_own(page: Page, tmp_path: Path) -> None:
     Image.new("RGB", (5200, 4000), (10, 200, 30)).save(large)
     before = drawn(page)
     part(page, "file").set_input_files(large)
-    page.wait_for_function("document.querySelector('[data-part=message]').textContent.includes('128 × 128')")
-    page.wait_for_function("document.querySelector('[data-part=continuous-size]').textContent === '77 × 77'")
+    page.wait_for_function("document.querySelector('#idea [data-part=message]').textContent.includes('128 × 128')")
+    page.wait_for_function("document.querySelector('#idea [data-part=continuous-size]').textContent === '77 × 77'")
     assert drawn(page) != before
 
     sideways = Image.new("RGB", (40, 40), (0, 0, 255))
@@ -114,7 +120,7 @@ def test_a_picture_of_ones_own(page: Page, tmp_path: Path) -> None:
     exif[0x0112] = 6
     sideways.save(tmp_path / "sideways.png", exif=exif)
     part(page, "file").set_input_files(tmp_path / "sideways.png")
-    page.wait_for_function("document.querySelector('[data-part=continuous-size]').textContent === '24 × 24'")
+    page.wait_for_function("document.querySelector('#idea [data-part=continuous-size]').textContent === '24 × 24'")
     colors = part(page, "continuous").evaluate(
         "c => [0.25, 0.75].map(y => [...c.getContext('2d').getImageData(c.width * 0.7, c.height * y, 1, 1).data])"
     )
@@ -124,7 +130,7 @@ def test_a_picture_of_ones_own(page: Page, tmp_path: Path) -> None:
     before = drawn(page)
     part(page, "file").set_input_files(tmp_path / "notes.png")
     page.wait_for_function(
-        "document.querySelector('[data-part=message]').textContent.includes('“notes.png” is no picture')"
+        "document.querySelector('#idea [data-part=message]').textContent.includes('“notes.png” is no picture')"
     )
     assert drawn(page) == before
 
@@ -159,6 +165,29 @@ def test_the_network_is_that_of_the_playground(sizes: tuple[int, ...], still: Pa
         expected = model(pictures[firsts], sizes)
     found = still.evaluate("sizes => network.network.scores(network.images, 28, sizes)", list(sizes))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [64, 71, 128, 201, 256])
+def test_the_super_resolver_is_that_of_python(size: int, still: Page) -> None:
+    picture = middle(load_luminance("camera"), 256, 256)
+    picture = (255 * picture).round() / 255
+    small = superresolution.bicubic(picture[None], (64, 64))
+    with torch.no_grad():
+        expected = shipped.load_restorer()(small, size=(size, size))
+    np.testing.assert_allclose(still.evaluate("[...restorer.small]"), small.flatten(), rtol=0, atol=1e-5)
+    found = still.evaluate("size => [...restorer.model.enlarged(restorer.small, restorer.features, 64, size)]", size)
+    np.testing.assert_allclose(found, expected.flatten(), rtol=0, atol=1e-4)
+
+
+def test_any_factor_restores_the_picture(page: Page) -> None:
+    figure = page.locator("#restorer")
+    assert figure.locator("output").text_content() == "× 2.60: 64 to 166 px"
+    before = figure.locator('[data-part="continuous-psnr"]').text_content()
+    figure.locator("input").press("ArrowRight")
+    page.wait_for_function("document.querySelector('#restorer output').textContent === '× 2.65: 64 to 170 px'")
+    assert figure.locator('[data-part="continuous-psnr"]').text_content() != before
+    sides = figure.locator("canvas").evaluate_all("canvases => canvases.map(canvas => canvas.width)")
+    assert sides == [27, 71, 71, 71]
 
 
 def test_the_feature_maps_change_cost_and_accuracy(page: Page) -> None:

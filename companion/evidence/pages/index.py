@@ -21,15 +21,20 @@ from companion.evidence import claims, families, registry, tables
 from companion.evidence.pages.executed import Notebook
 from companion.evidence.pages.rendering import environment
 
-SCRIPTS = [Path(__file__).parent / "article" / name for name in ("layer.js", "figure.js", "alignment.js", "network.js")]
-LIVE = {"C5": "shapes.html", "C7": "alignment.html"}  # the figures that move, by claim
+SCRIPTS = [
+    Path(__file__).parent / "article" / name
+    for name in ("layer.js", "figure.js", "alignment.js", "network.js", "restorer.js")
+]
+LIVE = {"C5": "shapes.html", "C7": "alignment.html", "C10": "restorer.html"}  # the figures that move, by claim
 SIDE = 32  # pixels of the first figure's picture
 
 
-def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook], network: Mapping[str, Any]) -> str:
+def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook], trained: Mapping[str, Any]) -> str:
     """The page of all claims.
 
-    rows: those of claims.json, judged. notebooks: by name, those behind the rows. network: what network.js reads.
+    rows: those of claims.json, judged.
+    notebooks: by name, those behind the rows.
+    trained: what network.js and restorer.js read, by the name in their templates.
     """
     sections = []
     for name, claim in registry.CLAIMS.items():
@@ -58,7 +63,7 @@ def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook], netwo
             verdicts=families.VERDICTS,
             forest=forest,
             live=LIVE,
-            network=Markup(json.dumps(network, ensure_ascii=False).replace("</", "<\\/")),
+            **{name: Markup(json.dumps(values).replace("<", "\\u003c")) for name, values in trained.items()},
             still=notebooks["01-cc-layer"].captions["four-steps"],
             source=picture(),
             script=Markup("\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)),

@@ -13,10 +13,10 @@ from companion.evidence.pages.index import index_page
 from companion.evidence.pages.rendering import notebook_page
 
 
-def write(root: Path, names: Sequence[str], network: Mapping[str, Any]) -> None:
+def write(root: Path, names: Sequence[str], trained: Mapping[str, Any]) -> None:
     """Write the pages of these notebooks, and the index. Raises ValueError where a figure has no caption.
 
-    network: the trained network that the index runs.
+    trained: the trained networks that the index runs, by name.
     """
     results = root / "results"
     notebooks = {name: read(results / name) for name in names}
@@ -26,4 +26,4 @@ def write(root: Path, names: Sequence[str], network: Mapping[str, Any]) -> None:
         stale.unlink()
     for notebook in notebooks.values():
         files.atomic_write(pages / f"{notebook.name}.html", notebook_page(notebook))
-    files.atomic_write(results / "index.html", index_page(families.read(results / "claims.json"), notebooks, network))
+    files.atomic_write(results / "index.html", index_page(families.read(results / "claims.json"), notebooks, trained))

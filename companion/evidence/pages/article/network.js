@@ -36,9 +36,9 @@ function taps(nIn, nOut, kernel) {
 
 /** One continuous layer of a network: its filter is sines of sines of the offset, tapered, times matrices. */
 class ContinuousLayer {
-  constructor(weights, index) {
-    const named = (name) => weights[`layers.${index}.filter.${name}`].values;
-    [this.features, this.outChannels, this.inChannels] = weights[`layers.${index}.filter.weight`].shape;
+  constructor(weights, layer) {
+    const named = (name) => weights[`${layer}.filter.${name}`].values;
+    [this.features, this.outChannels, this.inChannels] = weights[`${layer}.filter.weight`].shape;
     this.matrices = named("weight");
     this.first = { weight: named("trunk.0.weight"), bias: named("trunk.0.bias") };
     this.second = { weight: named("trunk.2.weight"), bias: named("trunk.2.bias") };
@@ -112,7 +112,7 @@ class Network {
     this.weights = weights;
     this.layers = [];
     while (`layers.${this.layers.length}.filter.weight` in weights) {
-      this.layers.push(new ContinuousLayer(weights, this.layers.length));
+      this.layers.push(new ContinuousLayer(weights, `layers.${this.layers.length}`));
     }
   }
 
