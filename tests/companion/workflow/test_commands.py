@@ -17,6 +17,7 @@ import psutil
 import pytest
 from tiny_project import README, Project, check_outputs, reparameterised
 
+from companion import instructions
 from companion.evidence import tables
 from companion.workflow import commands, notebooks
 
@@ -358,6 +359,23 @@ def test_other_seeds_stand_beside_the_claims(clone: Project) -> None:
     failed = clone.call("companion", "repro", "--seeds", "other")
     assert failed.returncode == 1
     assert "no luck" in failed.stderr
+
+
+@pytest.mark.skipif(not instructions.can_share(), reason="an x86 processor with AVX2")
+def test_the_lab_computes_as_the_commands_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[list[str], dict[str, str]]] = []
+
+    def start(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        started.append((command, dict(os.environ)))
+        return subprocess.CompletedProcess(command, 3)
+
+    for name in instructions.SETTINGS:
+        monkeypatch.setenv(name, "")  # put back at the end
+    monkeypatch.setattr(subprocess, "run", start)
+    assert commands.main(["lab"]) == 3
+    ((command, environment),) = started
+    assert command[1:4] == ["-m", "jupyter", "lab"]
+    assert {name: environment[name] for name in instructions.SETTINGS} == instructions.SETTINGS
 
 
 def test_comparison_shows_changes(committed: Project) -> None:
