@@ -178,18 +178,20 @@ def repro(options: argparse.Namespace) -> int:
 
 
 def replicate() -> int:
-    """Run every notebook with other seeds, write results/replication.json, and compare it with the claims.
+    """Run every notebook that has seeds with others, write results/replication.json, and compare it with the claims.
 
-    The notebooks go to scratch/; what was trained before with these seeds comes from the cache.
+    These notebooks go to scratch/; what was trained before with these seeds comes from the cache. The rows of the
+    others are the committed ones.
     """
-    names = profiles.notebook_names(ROOT)
-    folders = [target_folder(name, OTHER_SEEDS, "default") for name in names]
-    for name in names:  # each in a process of its own, since not all compute with the same instructions
+    folders = {name: ROOT / "results" / name for name in profiles.notebook_names(ROOT)}
+    changed = [name for name in folders if profiles.load_profile(ROOT, OTHER_SEEDS).get(f"nb-{name}")]
+    for name in changed:  # each in a process of its own, as DVC runs them
         command = [sys.executable, "-m", "companion", "run", name, "--profile", OTHER_SEEDS]
         if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
             return 1
-    rows = sorted((row for folder in folders for row in claims.read(folder / "metrics.json")), key=claims.sort_key)
-    files.write_json(REPLICATION, families.judged(rows))
+        folders[name] = target_folder(name, OTHER_SEEDS, "default")
+    rows = [row for folder in folders.values() for row in claims.read(folder / "metrics.json")]
+    files.write_json(REPLICATION, families.judged(sorted(rows, key=claims.sort_key)))
     update_readme(argparse.Namespace(check=False))
     print("\n" + tables.comparison(families.read(CLAIMS), families.read(REPLICATION)))
     return 0

@@ -355,7 +355,8 @@ def test_other_seeds_stand_beside_the_claims(clone: Project) -> None:
     page = (clone.root / "results/CLAIMS.md").read_text()
     assert "1 of 2 verdicts are the same with seeds that no choice ever saw." in page
     assert "| inconclusive | 6.20 [" in page
-    clone.notebook("02-small", 'raise RuntimeError("no luck")')
+    assert not (clone.root / "scratch/other-seeds/02-small").exists()
+    clone.notebook("01-tiny", 'raise RuntimeError("no luck")')
     failed = clone.call("companion", "repro", "--seeds", "other")
     assert failed.returncode == 1
     assert "no luck" in failed.stderr
