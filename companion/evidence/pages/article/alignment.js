@@ -35,17 +35,24 @@ function centres(layer, n) {
   const counts = [n];
   for (let depth = 0; depth < HALVINGS; depth++) counts.push(layer.count(counts[depth]));
   const known = new Map();
-  const centre = (depth, o) => {
-    if (depth === 0) return o;
+  const received = (depth, o) => {
+    if (depth === 0) return { mass: 1, moment: o };
     const key = `${depth} ${o}`;
     if (!known.has(key)) {
-      const taps = layer.taps(o, counts[depth - 1], counts[depth]);
-      const mass = taps.reduce((total, { weight }) => total + weight, 0);
-      known.set(key, taps.reduce((total, { tap, weight }) => total + weight * centre(depth - 1, tap), 0) / mass);
+      const sum = { mass: 0, moment: 0 };
+      for (const { tap, weight } of layer.taps(o, counts[depth - 1], counts[depth])) {
+        const { mass, moment } = received(depth - 1, tap);
+        sum.mass += weight * mass;
+        sum.moment += weight * moment;
+      }
+      known.set(key, sum);
     }
     return known.get(key);
   };
-  return Array.from({ length: counts[HALVINGS] }, (_, o) => centre(HALVINGS, o));
+  return Array.from({ length: counts[HALVINGS] }, (_, o) => {
+    const { mass, moment } = received(HALVINGS, o);
+    return moment / mass;
+  });
 }
 
 /** Where the outputs are taken to lie: in the middles of equal parts of the picture. */
