@@ -12,6 +12,7 @@ from companion.evidence.costs import multiply_adds_at
 from companion.playground import shipped
 from companion.tasks.classification import logits
 from companion.tasks.normalisation import channel_statistics
+from companion.tasks.shifting import darkest
 from companion.tasks.superresolution import load_luminance, middle
 
 LAST_SIDES = range(4, 12)  # of the last feature map; the others keep their proportions: the schedules of notebook 05
@@ -19,11 +20,13 @@ LAST_SIDES = range(4, 12)  # of the last feature map; the others keep their prop
 PHOTOGRAPH = "camera"
 LARGE, SMALL = 256, 64  # sides of the photograph's middle and of its reduction
 LOUPE = (0.1, 0.3)  # the corner of what is shown of it, as shares of its side
+CUT_OFF = 0.25  # cycles per pixel, of the pictures that move: that of notebook 07's rows
+SHOWN = 6  # which of the pictures that move is seen: a shirt
 
 
 def trained() -> dict[str, dict[str, Any]]:
     """All of it, by the names of the article's templates."""
-    return {"network": network(), "restorer": restorer()}
+    return {"network": network(), "restorer": restorer(), "shift": shift()}
 
 
 def restorer() -> dict[str, Any]:
@@ -35,6 +38,24 @@ def restorer() -> dict[str, Any]:
         "side": LARGE,
         "small": SMALL,
         "loupe": list(LOUPE),
+    }
+
+
+def shift() -> dict[str, Any]:
+    """Plain values for JSON; the pictures are those of ``network``."""
+    task = shipped.MOVED["cc"]
+    side, *sizes = task.model.sizes
+    return {
+        **{
+            name: base64.b64encode(shipped.MOVING[layer].read_bytes()).decode()
+            for name, layer in (("continuous", "cc"), ("strided", "conv"))
+        },
+        "side": side,
+        "sizes": sizes,
+        "margin": task.margin,
+        "background": darkest(task).item(),
+        "cutOff": CUT_OFF,
+        "shown": SHOWN,
     }
 
 

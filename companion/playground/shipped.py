@@ -8,6 +8,7 @@ from cclib.models.classifier import Classifier, ClassifierConfig
 from cclib.models.superresolution import SuperResolver, SuperResolverConfig
 from companion import files
 from companion.tasks.classification import FlexibleClassification
+from companion.tasks.shifting import MovedClassification
 from companion.tasks.superresolution import SuperResolution, ratios_between
 from companion.train import runs
 from companion.train.training import Training
@@ -42,18 +43,31 @@ RESTORING = SuperResolution(
 RESTORING_TRAINING = Training(epochs=7, batch_size=8, learning_rate=0.003, weight_decay=0.0)
 
 
+# As in notebook 07, likewise: trained with moves, by the layer of which they are.
+MOVING = {layer: files.project_root() / "data" / f"moving-{layer}.safetensors" for layer in ("cc", "conv")}
+MOVED = {
+    layer: MovedClassification(ClassifierConfig(layer, channels=(16, 16, 32, 48)), largest_move=3, margin=6)
+    for layer in MOVING
+}
+MOVED_TRAINING = {
+    layer: Training(epochs=7, batch_size=100, learning_rate=rate) for layer, rate in (("cc", 0.01), ("conv", 0.02))
+}
+
+
 def ship() -> None:
-    """Write the classifier, with its test accuracy, to ``SHIPPED``, and the super-resolver to ``RESTORER``.
+    """Write the classifier of the playground, with its test accuracy, and the networks of the index.
 
     They are trained, or taken from the run cache.
     """
-    result, restorer = runs.run_all(
+    result, restorer, *moving = runs.run_all(
         [
             runs.Run(TASK, TRAINING, seed=0, label="the playground's network"),
             runs.Run(RESTORING, RESTORING_TRAINING, seed=0, label="the index's super-resolver"),
+            *(runs.Run(MOVED[layer], MOVED_TRAINING[layer], seed=0, label=f"the index's {layer}") for layer in MOVING),
         ]
     )
-    files.atomic_write(RESTORER, safetensors.torch.save(restorer.model().state_dict()))
+    for path, trained in ((RESTORER, restorer), *zip(MOVING.values(), moving, strict=True)):
+        files.atomic_write(path, safetensors.torch.save(trained.model().state_dict()))
     weights = {name: value.contiguous() for name, value in result.model().state_dict().items()}
     metadata = {"test accuracy, per cent": repr(result.test["accuracy"])}
     files.atomic_write(SHIPPED, safetensors.torch.save(weights, metadata=metadata))
@@ -75,4 +89,11 @@ def load_restorer() -> SuperResolver:
     """The super-resolver. Raises FileNotFoundError where the file is missing."""
     model = SuperResolver(RESTORING.model)
     model.load_state_dict(safetensors.torch.load_file(RESTORER))
+    return model.eval()
+
+
+def load_moving(layer: str) -> Classifier:
+    """The classifier trained with moves, of "cc" or "conv". Raises FileNotFoundError where the file is missing."""
+    model = Classifier(MOVED[layer].model)
+    model.load_state_dict(safetensors.torch.load_file(MOVING[layer]))
     return model.eval()

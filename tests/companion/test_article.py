@@ -11,11 +11,13 @@ from playwright.sync_api import Browser, Locator, Page
 from test_browser import INDEX, browser, pytestmark  # noqa: F401  # the browser, and whether there is one
 from tiny_project import ROOT
 
-from cclib import cc_conv2d, filters
+from cclib import Frame, cc_conv2d, filters
 from cclib.geometry import Axis
 from cclib.models import superresolution
 from companion.evidence import claims
 from companion.playground import shipped
+from companion.tasks.shifting import darkest, frame_of, moved, on_canvas
+from companion.tasks.shifting import middle as middle_of
 from companion.tasks.superresolution import load_luminance, middle
 
 SIZES = [(8, 8, 8, 8), (8, 8, 6, 6), (8, 8, 4, 12), (7, 9, 5, 13), (12, 5, 36, 2), (10, 10, 3, 3), (32, 32, 21, 96),
@@ -177,6 +179,45 @@ def test_the_super_resolver_is_that_of_python(size: int, still: Page) -> None:
     np.testing.assert_allclose(still.evaluate("[...restorer.small]"), small.flatten(), rtol=0, atol=1e-5)
     found = still.evaluate("size => [...restorer.model.enlarged(restorer.small, restorer.features, 64, size)]", size)
     np.testing.assert_allclose(found, expected.flatten(), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("distance", [0.0, 1.0, 0.35, -2.6])
+def test_moved_pictures_get_the_answers_of_python(distance: float, still: Page) -> None:
+    task = shipped.MOVED["cc"]
+    pictures, labels = task.split("test")
+    firsts = [int((labels == label).nonzero()[0, 0]) for label in range(10)]
+    by = (distance, distance)
+    canvases = moved(on_canvas(pictures[firsts], task.margin, darkest(task)), by, 0.25)
+    frame = frame_of(canvases, task.margin, by)
+    back = cc_conv2d(canvases, filters.ClassicalFilter("cubic", 1), **frame.to(Frame.of((28, 28))))
+    conv = shipped.load_moving("conv")
+    with torch.no_grad():
+        expected = {
+            "frame": shipped.load_moving("cc")(canvases, frame=frame),
+            "back": conv(back),
+            "unknown": conv(middle_of(canvases, task.margin)),
+        }
+    found = still.evaluate("distance => shift.answers(distance)", distance)
+    for name, scores in expected.items():
+        np.testing.assert_allclose(found[name], scores, rtol=0, atol=1e-4, err_msg=name)
+
+
+def test_a_move_changes_the_answers(page: Page) -> None:
+    figure = page.locator("#shift")
+    figure.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('#shift output').textContent === '0.00 px'")
+    changes = figure.locator("b")
+    assert changes.all_text_contents() == ["0 %"] * 3
+    found = []
+    for distance in ("0.50 px", "1.00 px"):
+        for _ in range(10):
+            figure.locator("input").press("ArrowRight")
+        page.wait_for_function("words => document.querySelector('#shift output').textContent === words", arg=distance)
+        found.append([float(text.removesuffix(" %")) for text in changes.all_text_contents()])
+    (frame, back, unknown), at_a_whole_pixel = found
+    assert 0 < back < min(frame, unknown)
+    assert at_a_whole_pixel[:2] == [0, 0]
+    assert at_a_whole_pixel[2] > 0
 
 
 def test_any_factor_restores_the_picture(page: Page) -> None:

@@ -21,11 +21,10 @@ from companion.evidence import claims, families, registry, tables
 from companion.evidence.pages.executed import Notebook
 from companion.evidence.pages.rendering import environment
 
-SCRIPTS = [
-    Path(__file__).parent / "article" / name
-    for name in ("layer.js", "figure.js", "alignment.js", "network.js", "restorer.js")
-]
-LIVE = {"C5": "shapes.html", "C7": "alignment.html", "C10": "restorer.html"}  # the figures that move, by claim
+NAMES = ("layer", "figure", "alignment", "network", "restorer", "shift")  # in this order: later ones use earlier ones
+SCRIPTS = [Path(__file__).parent / "article" / f"{name}.js" for name in NAMES]
+# The figures that move, by claim.
+LIVE = {"C5": "shapes.html", "C7": "alignment.html", "C8": "shift.html", "C10": "restorer.html"}
 SIDE = 32  # pixels of the first figure's picture
 
 
@@ -34,7 +33,7 @@ def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook], train
 
     rows: those of claims.json, judged.
     notebooks: by name, those behind the rows.
-    trained: what network.js and restorer.js read, by the name in their templates.
+    trained: what network.js, restorer.js and shift.js read, by the name in their templates.
     """
     sections = []
     for name, claim in registry.CLAIMS.items():

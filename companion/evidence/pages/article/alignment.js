@@ -85,6 +85,7 @@ function displacements(layer, n) {
     const n = Number(slider.value);
     const svg = root.querySelector("svg");
     const width = svg.clientWidth;
+    if (width < 100) return; // not laid out yet
     const unit = (width - 16) / (n + 6);
     const at = (position) => 8 + (position + 3.5) * unit;
     svg.setAttribute("viewBox", `0 0 ${width} ${34 + STACKS.length * ROW}`);

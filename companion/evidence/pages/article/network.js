@@ -20,11 +20,14 @@ function tensors(file) {
   return found;
 }
 
-/** Where the outputs of one axis fall, as in layer.js, and the taps of a filter of fixed support; zeros lie outside. */
-function taps(nIn, nOut, kernel) {
+/**
+ * The taps of a filter of fixed support about the outputs of one axis. `expected` says which picture the layer expects,
+ * its side and where the numbers begin on it, if that is not the whole of them.
+ */
+function taps(nIn, nOut, kernel, expected = { side: nIn, start: 0 }) {
   const denominator = 2 * nOut;
   return Array.from({ length: nOut }, (_, o) => {
-    const numerator = (2 * o + 1) * nIn - nOut;
+    const numerator = (2 * o + 1) * expected.side - nOut - expected.start * denominator;
     const reach = kernel * nOut; // half the support, over the denominator
     const read = [];
     for (let tap = Math.ceil((numerator - reach) / denominator); tap * denominator <= numerator + reach; tap++) {
@@ -32,6 +35,39 @@ function taps(nIn, nOut, kernel) {
     }
     return { read, denominator };
   });
+}
+
+/**
+ * The sums of a layer, for several images at once: maps (side, side, in) -> (size, size, out). The weights of a pair of
+ * offsets, `layer.weights`, are computed once.
+ */
+function summed(layer, maps, side, size, axis) {
+  const { inChannels, outChannels } = layer;
+  const known = new Map();
+  const results = maps.map(() => new Float32Array(size * size * outChannels));
+  axis.forEach(({ read: rows, denominator }, y) => {
+    axis.forEach(({ read: columns }, x) => {
+      const to = (y * size + x) * outChannels;
+      for (const row of rows) {
+        for (const column of columns) {
+          const key = `${row.offset} ${column.offset}`;
+          let weights = known.get(key);
+          if (!weights) known.set(key, (weights = layer.weights(row.offset / denominator, column.offset / denominator)));
+          const from = (row.tap * side + column.tap) * inChannels;
+          maps.forEach((map, image) => {
+            const result = results[image];
+            for (let c = 0; c < inChannels; c++) {
+              const value = map[from + c];
+              if (value === 0) continue; // after ReLU many are
+              const at = c * outChannels;
+              for (let out = 0; out < outChannels; out++) result[to + out] += value * weights[at + out];
+            }
+          });
+        }
+      }
+    });
+  });
+  return results;
 }
 
 /** One continuous layer of a network: its filter is sines of sines of the offset, tapered, times matrices. */
@@ -74,53 +110,26 @@ class ContinuousLayer {
     return result;
   }
 
-  /** Maps (side, side, in) -> (size, size, out), of several images at once; the filter is read once for all. */
-  forward(maps, side, size) {
-    const { inChannels, outChannels } = this;
-    const axis = taps(side, size, this.kernel);
-    const known = new Map();
-    const results = maps.map(() => new Float32Array(size * size * outChannels));
-    axis.forEach(({ read: rows, denominator }, y) => {
-      axis.forEach(({ read: columns }, x) => {
-        const to = (y * size + x) * outChannels;
-        for (const row of rows) {
-          for (const column of columns) {
-            const key = row.offset * 65536 + column.offset;
-            let weights = known.get(key);
-            if (!weights) known.set(key, (weights = this.weights(row.offset / denominator, column.offset / denominator)));
-            const from = (row.tap * side + column.tap) * inChannels;
-            maps.forEach((map, image) => {
-              const result = results[image];
-              for (let c = 0; c < inChannels; c++) {
-                const value = map[from + c];
-                if (value === 0) continue; // after ReLU many are
-                const at = c * outChannels;
-                for (let out = 0; out < outChannels; out++) result[to + out] += value * weights[at + out];
-              }
-            });
-          }
-        }
-      });
-    });
-    return results;
+  forward(maps, side, size, expected) {
+    return summed(this, maps, side, size, taps(side, size, this.kernel, expected));
   }
 }
 
 /** The classifier: layer, batch norm and ReLU, four times; the mean over the last map; a linear map to the classes. */
 class Network {
-  constructor(weights) {
+  constructor(weights, made = (named, layer) => new ContinuousLayer(named, layer)) {
     this.weights = weights;
     this.layers = [];
-    while (`layers.${this.layers.length}.filter.weight` in weights) {
-      this.layers.push(new ContinuousLayer(weights, `layers.${this.layers.length}`));
+    while (`norms.${this.layers.length}.weight` in weights) {
+      this.layers.push(made(weights, `layers.${this.layers.length}`, this.layers.length));
     }
   }
 
-  /** Images as planes of numbers, `side` pixels a side -> the scores of each. */
-  scores(images, side, sizes) {
+  /** Images as planes of numbers, `side` pixels a side -> the scores of each. `expected`: of the first layer's taps. */
+  scores(images, side, sizes, expected = undefined) {
     let maps = images;
     sizes.forEach((size, index) => {
-      maps = this.layers[index].forward(maps, side, size);
+      maps = this.layers[index].forward(maps, side, size, index === 0 ? expected : undefined);
       side = size;
       for (const map of maps) this.normalise(map, index);
     });
