@@ -1,14 +1,30 @@
-"""For the tests of the lab: their order, and a tiny project to run commands in."""
+"""For the tests of the lab: their order, their environment, and a tiny project to run commands in."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tiny_project import Project
 
+from companion import instructions
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take minutes first, so that the two processes of `make test` end together."""
     items.sort(key=lambda item: item.path.stem not in ("test_notebooks", "test_paper", "test_commands"))
+
+
+@pytest.fixture(autouse=True)
+def own_instructions() -> Iterator[None]:
+    """A command that is called in this process settles its instructions for good: put back what was there."""
+    before = {name: os.environ.get(name) for name in instructions.SETTINGS}
+    yield
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture
