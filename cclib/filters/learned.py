@@ -73,4 +73,4 @@ class LearnedFilter(Filter):
         with torch.no_grad():
             energy = self.basis(offsets).square().sum(-1).mean()
             fan_in = self.weight.shape[2] * float(self.support[0] * self.support[1])
-            self.weight.normal_(0, float((2 / (fan_in * energy)).sqrt()))
+            self.weight.normal_(0, math.sqrt(2 / (fan_in * float(energy))))

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from cclib.functional.images import cropped, empty, padded, spread
 from cclib.functional.plans import Plan, Step, steps
+from cclib.functional.products import product
 
 __all__ = ["correlate", "gradients", "weights"]
 
@@ -67,7 +68,7 @@ def weights(plan: Plan, functions: Tensor, matrices: Tensor, dtype: torch.dtype)
     """
     flat = matrices.flatten(1).to(functions.dtype)
     for strip in plan.strips:
-        weight = functions.index_select(0, strip.indices) @ flat
+        weight = product(functions.index_select(0, strip.indices), flat)
         yield weight.to(dtype).view(-1, matrices.shape[2])
 
 
@@ -81,7 +82,7 @@ def correlate(source: Tensor, plan: Plan, weights: Iterable[Tensor]) -> Tensor:
     lines = source.new_empty(*patches.lines, channels)
     for index, weight in enumerate(chain([first], weights)):
         for step, patch in patches.strip(index):
-            torch.bmm(patch, of_step(weight, step), out=samples(lines, step))
+            product(patch, of_step(weight, step), out=samples(lines, step))
         write(lines, pixels, index)
     del patches, lines, pixels
     return cropped(y, plan.vertical, plan.horizontal, source)
@@ -106,21 +107,24 @@ def gradients(
     lines = x.new_empty(*patches.lines, in_channels)
     for index, strip in enumerate(plan.strips):
         chosen = functions.index_select(0, strip.indices)  # (offsets, features)
-        weight = torch.mm(chosen, flat).to(x.dtype).view(-1, in_channels)
+        weight = product(chosen, flat).to(x.dtype).view(-1, in_channels)
         dweight = torch.empty_like(weight)
         samples_of_x = read(pixels, index) if of_filter else lines
         for step, patch in patches.strip(index):
             if wanted[0]:
-                torch.bmm(patch, of_step(weight, step), out=samples(lines, step))
+                product(patch, of_step(weight, step), out=samples(lines, step))
             if of_filter:
-                total, beta = of_step(dweight, step), 1 if step.samples.start else 0
-                torch.baddbmm(total, patch.mT, samples(samples_of_x, step), beta=beta, out=total)
+                total, of_x = of_step(dweight, step), samples(samples_of_x, step)
+                if step.samples.start:
+                    total += product(patch.mT, of_x)
+                else:
+                    product(patch.mT, of_x, out=total)
         if wanted[0]:
             write(lines, pixels, index)  # over x, which is not read again
         if of_filter:
             dweight = dweight.view(-1, out_channels * in_channels).to(functions.dtype)
-            dfunctions.index_copy_(0, strip.indices, torch.mm(dweight, flat.t()))
-            dflat.addmm_(chosen.t(), dweight)
+            dfunctions.index_copy_(0, strip.indices, product(dweight, flat.t()))
+            dflat += product(chosen.t(), dweight)
     del patches, lines, pixels
     return (
         cropped(dx, plan.vertical, plan.horizontal, x) if wanted[0] else None,

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from cclib.functional.products import product
 from cclib.geometry import Runs
 
 __all__ = ["FilterGradients", "adjoint", "kernels", "strips", "whole"]
@@ -39,7 +40,9 @@ def adjoint(coefficients: Tensor, groups: int) -> Tensor:
 
 def whole(functions: Tensor, coefficients: Tensor, dtype: torch.dtype) -> Tensor:
     """All weights, (vertical offsets, horizontal offsets, out, in / groups)."""
-    return torch.einsum("vhf,foc->vhoc", functions, coefficients.to(functions.dtype)).to(dtype)
+    matrices = coefficients.to(functions.dtype).flatten(1)
+    weights = product(functions.flatten(0, 1), matrices)
+    return weights.view(*functions.shape[:2], *coefficients.shape[1:]).to(dtype)
 
 
 class FilterGradients:
@@ -60,8 +63,8 @@ class FilterGradients:
         read = chosen(self.functions, 0, slots)
         flat = gradient.to(self.functions.dtype).reshape(-1, self.matrices.shape[1])
         rows = torch.tensor(slots, dtype=torch.long, device=flat.device)
-        self.of_functions.index_copy_(0, rows, torch.mm(flat, self.matrices.t()).view(read.shape))
-        self.of_matrices += torch.mm(read.flatten(0, 1).t(), flat)
+        self.of_functions.index_copy_(0, rows, product(flat, self.matrices.t()).view(read.shape))
+        self.of_matrices += product(read.flatten(0, 1).t(), flat)
 
     def result(self) -> tuple[Tensor, Tensor]:
         """The gradients of functions and of coefficients."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from cclib.frames import Frame, Geometry
+from cclib.frames import Frame
 from cclib.layers import CCConv2d
 from cclib.models.resampling import blurred_and_halved, resized
 
-__all__ = ["LAYERS", "Classifier", "ClassifierConfig"]
+__all__ = ["COORDINATES", "LAYERS", "Classifier", "ClassifierConfig"]
 
 LAYERS = ("conv", "cc", "blurpool", "resize")
+COORDINATES = ("pixels", "picture")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,10 @@ class ClassifierConfig:
             ``kernel_size`` there too.
         residual: a block that keeps size and channels adds its input.
         filter, window: of the "cc" layers; the others ignore them.
+        coordinates: in which a "cc" layer reads its filter. In "pixels" of the map that it reads, a filter meets other
+            structures where that map has another size than its nominal one. In "picture" coordinates its unit grows
+            with the map, so that it spans the same part of the picture; on a smaller map it stays a pixel, since a
+            support under two pixels falls between the taps. At the nominal sizes both are the same.
     """
 
     layer: str
@@ -50,10 +57,15 @@ class ClassifierConfig:
     residual: bool = False
     filter: str = "siren"
     window: bool = True
+    coordinates: str = "pixels"
 
     def __post_init__(self) -> None:
         if self.layer not in LAYERS:
             raise ValueError(f"layer must be one of {', '.join(LAYERS)}, got {self.layer!r}")
+        if self.coordinates not in COORDINATES:
+            raise ValueError(f"coordinates must be one of {', '.join(COORDINATES)}, got {self.coordinates!r}")
+        if self.coordinates != "pixels" and self.layer != "cc":
+            raise ValueError(f"coordinates must be 'pixels' for a {self.layer!r} classifier, got {self.coordinates!r}")
         if len(self.sizes) != len(self.channels) + 1:
             raise ValueError(f"sizes must hold one value more than channels, got {self.sizes} and {self.channels}")
         if self.layer in ("conv", "blurpool"):
@@ -86,6 +98,9 @@ class Classifier(nn.Module):
                 or halve what they get.
             frame: where the pixels of ``x`` lie on the image that the network expects, whose sides are
                 ``config.sizes[0]``; "cc" only. Every feature map keeps its place on that image, wherever ``x`` lies.
+
+        Raises:
+            ValueError: the classifier is of another kind than ``sizes`` or ``frame`` needs.
         """
         if sizes is not None and (self.config.layer not in ("cc", "resize") or len(sizes) != len(self.layers)):
             raise ValueError(
@@ -94,6 +109,8 @@ class Classifier(nn.Module):
             )
         if frame is not None and self.config.layer != "cc":
             raise ValueError(f"frame must be left out: a {self.config.layer!r} classifier cannot follow it")
+        if frame is not None and self.config.coordinates != "pixels":
+            raise ValueError(f"frame must be left out: the filters are read in {self.config.coordinates} coordinates")
         geometries = self.geometries(x, sizes or self.config.sizes[1:], frame)
         for block, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             y = norm(layer(x, **next(geometries)) if isinstance(layer, (CCConv2d, ResizedConv)) else layer(x))
@@ -105,8 +122,15 @@ class Classifier(nn.Module):
         scores: Tensor = self.head(x.mean((2, 3)))
         return scores
 
-    def geometries(self, x: Tensor, sizes: Sequence[int], frame: Frame | None) -> Iterator[Geometry | dict[str, int]]:
-        """The arguments of each layer: the size of its output, or with a frame all of its geometry."""
+    def geometries(self, x: Tensor, sizes: Sequence[int], frame: Frame | None) -> Iterator[Mapping[str, Any]]:
+        """The arguments of each layer: the size of its output and the filter's unit, or with a frame all of its
+        geometry."""
+        if frame is None and self.config.coordinates == "picture":
+            height, width = x.shape[2:]
+            read = (height, width), *((size, size) for size in sizes)
+            for size, sides, nominal in zip(sizes, read, self.config.sizes, strict=False):
+                yield {"size": size, "unit": tuple(max(Fraction(side, nominal), 1) for side in sides)}
+            return
         if frame is None:
             yield from ({"size": size} for size in sizes)
             return

@@ -36,6 +36,8 @@ COLORS = {
     "conv + resize, many sizes": "#aa4499",
     "conv, one for each size": "#999933",
     "cc, one schedule": "#44aa99",
+    "cc, picture": "#88ccee",
+    "cc, one schedule, picture": "#aa7744",
     "pixel shuffle": "#cc6677",
 }
 

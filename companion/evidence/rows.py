@@ -154,12 +154,41 @@ ROWS: dict[str, dict[str, Declared]] = {
         "one schedule": Declared(
             claim="C5",
             statement="Any size can be chosen once trained, even if trained at one schedule",
-            quantity="accuracy over {others} other schedules, cc trained at one schedule minus cc trained at many",
+            quantity="accuracy over {others} other schedules, cc trained at one schedule, filters read in picture "
+            "coordinates, minus cc trained at many",
             unit="points",
             better="higher",
             threshold="-price_points",
             reason="one more layer, or a few more epochs, gain about as much",
         ),
+        "one schedule, pixels": Declared(
+            claim="C5",
+            statement="The same with filters read in pixels",
+            quantity="accuracy over {others} other schedules, cc trained at one schedule minus cc trained at many",
+            unit="points",
+            better="higher",
+        ),
+        **{
+            f"picture, {kind}": Declared(
+                claim="C5",
+                statement="A filter in picture coordinates keeps its meaning at other sizes",
+                quantity=f"accuracy over {{others}} other schedules, cc trained at {kind}, filters read in picture "
+                "coordinates minus in pixels",
+                unit="points",
+                better="higher",
+            )
+            for kind in ("one schedule", "many sizes")
+        },
+        **{
+            f"finer image, {kind}": Declared(
+                claim="C5",
+                statement="A layer gives the same for a picture at twice the resolution",
+                quantity=f"agreement of an untrained layer's outputs, filter read in {kind}",
+                unit="dB",
+                better="higher",
+            )
+            for kind in ("picture coordinates", "pixels")
+        },
         **{
             f"compute, {name}": Declared(
                 claim="C5",
@@ -181,6 +210,14 @@ ROWS: dict[str, dict[str, Declared]] = {
             )
             for name, opponent in _TRAINED_AT.items()
         },
+        "inputs, resized back": Declared(
+            claim="C5",
+            statement="One network serves inputs of many sizes better than one whose inputs are resized to its own",
+            quantity="accuracy over inputs of other sizes, feature maps fixed, cc minus conv trained at one size, the "
+            "input resized to it",
+            unit="points",
+            better="higher",
+        ),
         "one for each size": Declared(
             claim="C5",
             statement="What one network for all sizes costs beside networks trained for one input size each",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from companion.data import Split
@@ -15,7 +17,9 @@ def channel_statistics(split: Split) -> tuple[torch.Tensor, torch.Tensor]:
     share = counts / counts.sum(1, keepdim=True).double()  # (channels, 256)
     mean = (share * values).sum(1)
     variance = (share * (values - mean[:, None]).square()).sum(1)
-    return mean.float(), variance.sqrt().float()
+    # not torch's square root, whose last bit depends on the processor's maker
+    std = torch.tensor([math.sqrt(of_channel) for of_channel in variance.tolist()], dtype=torch.float32)
+    return mean.float(), std
 
 
 def normalised(images: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:

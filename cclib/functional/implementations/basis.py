@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cclib.functional.lines import Lines, beyond, lines_of, listed, taps_at_a_time
 from cclib.functional.problem import Problem, Work
+from cclib.functional.products import product
 from cclib.functional.registry import Cost, Gradients, Implementation, of_bias
 from cclib.functional.sampling import memory_format
 
@@ -57,16 +58,16 @@ def backward(
         part = gradient[:, :, lines.rows].permute(2, 3, 0, 1).reshape(-1, out_channels)
         if wanted[2]:
             contracted = grouped(contract_taps(patches, values, len(x)), problem.groups)
-            dmatrices += products(part.unflatten(1, (problem.groups, -1)).permute(1, 2, 0), contracted)
+            dmatrices += product(part.unflatten(1, (problem.groups, -1)).permute(1, 2, 0), contracted)
             del contracted
         dcontracted = channels(part, matrices.mT).view(
             -1, len(x), problem.groups, features, x.shape[1] // problem.groups
         )
         dcontracted = dcontracted.permute(0, 3, 1, 2, 4).flatten(2)  # (pixels, features, batch * in)
         if wanted[1]:
-            dtable.index_add_(0, lines.slots, torch.bmm(patches, dcontracted.mT).flatten(0, 1).to(precise))
+            dtable.index_add_(0, lines.slots, product(patches, dcontracted.mT).flatten(0, 1).to(precise))
         if dimage is not None:
-            torch.bmm(values, dcontracted, out=patches)
+            product(values, dcontracted, out=patches)
             dimage.index_add_(0, lines.pixels, patches.flatten(0, 1))
         del patches, values, dcontracted  # before the next are made
     del image
@@ -101,12 +102,7 @@ def channels(x: Tensor, matrices: Tensor) -> Tensor:
     """(samples, features, in) or (samples, in) times the matrices (groups, out, in) of its groups: (samples, groups *
     out)."""
     by_group = x.unflatten(1, (len(matrices), -1)).transpose(0, 1) if x.ndim == 2 else grouped(x, len(matrices))
-    return products(by_group, matrices.mT).transpose(0, 1).flatten(1)
-
-
-def products(first: Tensor, second: Tensor) -> Tensor:
-    """A matrix product for each group."""
-    return torch.mm(first[0], second[0])[None] if len(first) == 1 else torch.bmm(first, second)
+    return product(by_group, matrices.mT).transpose(0, 1).flatten(1)
 
 
 def read(image: Tensor, table: Tensor, lines: Lines, problem: Problem) -> tuple[Tensor, Tensor]:
@@ -118,7 +114,7 @@ def read(image: Tensor, table: Tensor, lines: Lines, problem: Problem) -> tuple[
 
 def contract_taps(patches: Tensor, values: Tensor, batch: int) -> Tensor:
     """(pixels * batch, features, in)."""
-    contracted = torch.bmm(values.mT, patches)  # (pixels, features, batch * in)
+    contracted = product(values.mT, patches)  # (pixels, features, batch * in)
     of_images: Tensor = contracted.unflatten(2, (batch, -1)).transpose(1, 2)
     return of_images.flatten(0, 1)
 

@@ -165,9 +165,9 @@ def multiply_adds(work: Work) -> int:
     grid, of_weights = work.problem.grid, work.offsets * work.weight_multiply_adds
     single = convolution_of(grid)
     if single is not None and single.transposed:
-        return of_weights + batch * height * width * work.matrix * work.problem.groups * prod(map(len, single.slots))
+        return of_weights + batch * height * width * work.matrix * prod(map(len, single.slots))
     samples = prod(runs.count for runs in output_axes(work.problem))
-    return of_weights + batch * samples * work.offsets * work.matrix * work.problem.groups
+    return of_weights + batch * samples * work.offsets * work.matrix
 
 
 PHASES = Implementation(prepare, forward, backward, cost)

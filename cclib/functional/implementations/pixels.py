@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cclib.functional.lines import Lines, beyond, lines_of, listed, taps_at_a_time
 from cclib.functional.problem import Problem, Work
+from cclib.functional.products import product
 from cclib.functional.registry import Cost, Gradients, Implementation, of_bias
 from cclib.functional.sampling import memory_format
 
@@ -36,7 +37,7 @@ def forward(x: Tensor, prepared: Iterable[Tensor], bias: Tensor | None, problem:
     most = taps_at_a_time(x.numel() + y.numel(), SHARE, numbers_per_tap(x, coefficients))
     for lines in lines_of(problem, x, most):
         patches, _, weights = read(image, table, matrices, lines, problem, x.shape[1])
-        part = torch.bmm(weights.mT, patches).view(-1, y.shape[3], out_channels, len(x))
+        part = product(weights.mT, patches).view(-1, y.shape[3], out_channels, len(x))
         y[:, :, lines.rows] = part.permute(3, 2, 0, 1)
         del patches, weights, part  # before the next are made
     return y if bias is None else y.add_(bias.reshape(-1, 1, 1))
@@ -57,12 +58,12 @@ def backward(
         patches, values, weights = read(image, table, matrices, lines, problem, in_channels)
         part = gradient[:, :, lines.rows].permute(2, 3, 1, 0).contiguous().view(-1, out_channels, len(x))
         if wanted[1] or wanted[2]:
-            dweights = torch.bmm(patches, part.mT).view(-1, in_channels * out_channels)  # a row for each tap
-            dmatrices += torch.mm(values.t(), dweights)
-            dtable.index_add_(0, lines.slots, torch.mm(dweights, matrices.t()).to(precise))
+            dweights = product(patches, part.mT).view(-1, in_channels * out_channels)  # a row for each tap
+            dmatrices += product(values.t(), dweights)
+            dtable.index_add_(0, lines.slots, product(dweights, matrices.t()).to(precise))
             del dweights
         if dimage is not None:
-            torch.bmm(weights, part, out=patches)
+            product(weights, part, out=patches)
             dimage.index_add_(0, lines.pixels, patches.view(-1, image.shape[1]))
         del patches, values, weights, part  # before the next are made
     del image
@@ -93,7 +94,7 @@ def read(
     numbers = problem.grid[0].most * problem.grid[1].most * in_channels
     patches = image.index_select(0, lines.pixels).view(-1, numbers, image.shape[1] // in_channels)
     values = table.index_select(0, lines.slots)
-    return patches, values, torch.mm(values, matrices).view(-1, numbers, matrices.shape[1] // in_channels)
+    return patches, values, product(values, matrices).view(-1, numbers, matrices.shape[1] // in_channels)
 
 
 def batch_last(x: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
+from cclib.functional.products import product  # noqa: E402
 from cclib.models.autoencoder import AutoencoderConfig  # noqa: E402
 from cclib.models.classifier import ClassifierConfig  # noqa: E402
 from cclib.models.downscaler import DownscalerConfig  # noqa: E402
@@ -115,7 +116,7 @@ def operations() -> dict[str, str]:
         "bilinear": with_gradients(lambda a: F.interpolate(a, (19, 23), mode="bilinear"), images),
         "fft": sha(torch.view_as_real(torch.fft.fft2(images.double()))),
     }
-    for name in ("sin", "cos", "exp", "tanh", "sigmoid", "sqrt", "log1p"):
+    for name in ("sin", "cos", "exp", "tanh", "sigmoid", "log1p"):
         found[name] = with_gradients(getattr(torch, name), x.abs() + 0.1)
     parameter = nn.Parameter(x.clone())
     optimizer = torch.optim.AdamW([parameter], lr=0.01, weight_decay=0.01, fused=True)
@@ -123,7 +124,10 @@ def operations() -> dict[str, str]:
         optimizer.zero_grad()
         parameter.square().sum().backward()
         optimizer.step()
-    return found | {"AdamW": sha(parameter)}
+    products = sha(
+        product(x, y), product(draw(9, 100, 500), draw(9, 500, 24)), product(draw(9, 500, 7).mT, draw(9, 500, 24))
+    )
+    return found | {"AdamW": sha(parameter), "product": products}
 
 
 def thirty_steps(task: Task) -> str:
