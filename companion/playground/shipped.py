@@ -5,7 +5,7 @@ from __future__ import annotations
 import safetensors.torch
 
 from cclib.models.classifier import Classifier, ClassifierConfig
-from cclib.models.superresolution import SuperResolver, SuperResolverConfig
+from cclib.models.superresolution import SuperResolverConfig
 from companion import files
 from companion.tasks.classification import FlexibleClassification
 from companion.tasks.shifting import MovedClassification
@@ -83,17 +83,3 @@ def load() -> tuple[Classifier, float]:
     model.load_state_dict(safetensors.torch.load_file(SHIPPED))
     with safetensors.safe_open(SHIPPED, "pt") as file:
         return model.eval(), float(file.metadata()["test accuracy, per cent"])
-
-
-def load_restorer() -> SuperResolver:
-    """The super-resolver. Raises FileNotFoundError where the file is missing."""
-    model = SuperResolver(RESTORING.model)
-    model.load_state_dict(safetensors.torch.load_file(RESTORER))
-    return model.eval()
-
-
-def load_moving(layer: str) -> Classifier:
-    """The classifier trained with moves, of "cc" or "conv". Raises FileNotFoundError where the file is missing."""
-    model = Classifier(MOVED[layer].model)
-    model.load_state_dict(safetensors.torch.load_file(MOVING[layer]))
-    return model.eval()

@@ -172,7 +172,7 @@ def repro(options: argparse.Namespace) -> int:
     update_readme(argparse.Namespace(check=False))
     print("\n" + tables.comparison(committed, families.read(CLAIMS)))
     if with_git:
-        print("\nresults/, README.md and the playground's network now are this machine's;")
+        print("\nresults/, README.md and the networks in data/ are this machine's now;")
         print("the committed ones come back with: git checkout -- results dvc.lock README.md data")
     return 0
 

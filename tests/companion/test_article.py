@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page
-from test_browser import INDEX, browser, pytestmark  # noqa: F401  # the browser, and whether there is one
 from tiny_project import ROOT
+from torch import nn
 
 from cclib import Frame, cc_conv2d, filters
 from cclib.geometry import Axis
@@ -24,10 +25,10 @@ SIZES = [(8, 8, 8, 8), (8, 8, 6, 6), (8, 8, 4, 12), (7, 9, 5, 13), (12, 5, 36, 2
          (1, 6, 3, 4), (28, 28, 14, 7), (128, 128, 39, 384)]  # fmt: skip
 
 
-def opened(browser: Browser) -> Iterator[Page]:  # noqa: F811
+def opened(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1100, "height": 1000})
     page = context.new_page()
-    page.goto(INDEX.as_uri())
+    page.goto((ROOT / "results" / "index.html").as_uri())
     page.wait_for_function("document.querySelector('#idea [data-part=sum]').textContent.length > 0")
     yield page
     context.close()
@@ -35,6 +36,11 @@ def opened(browser: Browser) -> Iterator[Page]:  # noqa: F811
 
 page = pytest.fixture(opened)  # for a test that moves something
 still = pytest.fixture(opened, scope="module")  # for those that only compute
+
+
+def trained(model: nn.Module, path: Path) -> nn.Module:
+    model.load_state_dict(safetensors.torch.load_file(path))
+    return model.eval()
 
 
 def part(page: Page, name: str) -> Locator:
@@ -175,7 +181,7 @@ def test_the_super_resolver_is_that_of_python(size: int, still: Page) -> None:
     picture = (255 * picture).round() / 255
     small = superresolution.bicubic(picture[None], (64, 64))
     with torch.no_grad():
-        expected = shipped.load_restorer()(small, size=(size, size))
+        expected = trained(shipped.RESTORING.build(), shipped.RESTORER)(small, size=(size, size))
     np.testing.assert_allclose(still.evaluate("[...restorer.small]"), small.flatten(), rtol=0, atol=1e-5)
     found = still.evaluate("size => [...restorer.model.enlarged(restorer.small, restorer.features, 64, size)]", size)
     np.testing.assert_allclose(found, expected.flatten(), rtol=0, atol=1e-4)
@@ -190,10 +196,10 @@ def test_moved_pictures_get_the_answers_of_python(distance: float, still: Page) 
     canvases = moved(on_canvas(pictures[firsts], task.margin, darkest(task)), by, 0.25)
     frame = frame_of(canvases, task.margin, by)
     back = cc_conv2d(canvases, filters.ClassicalFilter("cubic", 1), **frame.to(Frame.of((28, 28))))
-    conv = shipped.load_moving("conv")
+    conv = trained(shipped.MOVED["conv"].build(), shipped.MOVING["conv"])
     with torch.no_grad():
         expected = {
-            "frame": shipped.load_moving("cc")(canvases, frame=frame),
+            "frame": trained(task.build(), shipped.MOVING["cc"])(canvases, frame=frame),
             "back": conv(back),
             "unknown": conv(middle_of(canvases, task.margin)),
         }
@@ -247,10 +253,10 @@ def test_the_feature_maps_change_cost_and_accuracy(page: Page) -> None:
     assert f"here on {right} of 10" in words
 
 
-def test_without_scripts_there_is_a_picture(browser: Browser) -> None:  # noqa: F811
+def test_without_scripts_there_is_a_picture(browser: Browser) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(INDEX.as_uri())
+    page.goto((ROOT / "results" / "index.html").as_uri())
     assert page.locator("#idea .still").is_visible()
     assert not page.locator("#idea .stage").is_visible()
     context.close()

@@ -14,27 +14,15 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from tiny_project import ROOT
 
 from companion.workflow import profiles
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync")  # fmt: skip
 INDEX = ROOT / "results" / "index.html"
 PAGES = [INDEX, *(ROOT / "results" / "pages" / f"{name}.html" for name in profiles.notebook_names(ROOT))]
 LOOKS: list[tuple[int, Literal["dark", "light"]]] = [(360, "dark"), (360, "light"), (1200, "dark"), (1200, "light")]
 PATIENCE = 600  # seconds until a test gives up, which a busy machine does not reach
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)

@@ -14,7 +14,7 @@ function halving(kernel) {
 const continuousHalving = {
   count: (n) => Math.ceil(n / 2),
   taps: (o, n, m) => {
-    const position = ((2 * o + 1) * n - m) / (2 * m);
+    const position = centred(o, n, m);
     const taps = [];
     for (let tap = Math.floor(position - 2) + 1; tap < position + 2; tap++) {
       taps.push({ tap, weight: 1 - Math.abs((tap - position) / 2) ** 3 });
@@ -55,16 +55,10 @@ function centres(layer, n) {
   });
 }
 
-/** Where the outputs are taken to lie: in the middles of equal parts of the picture. */
-function nominal(count, n) {
-  return Array.from({ length: count }, (_, o) => ((o + 0.5) * n) / count - 0.5);
-}
-
-/** The distances of all outputs from there. */
+/** The distances of all outputs from the middles of equal parts of the picture, where they are taken to lie. */
 function displacements(layer, n) {
   const found = centres(layer, n);
-  const expected = nominal(found.length, n);
-  return found.map((at, o) => Math.abs(at - expected[o]));
+  return found.map((at, o) => Math.abs(at - centred(o, n, found.length)));
 }
 
 (() => {
@@ -99,11 +93,12 @@ function displacements(layer, n) {
       const off = displacements(layer, n);
       const mean = off.reduce((total, distance) => total + distance, 0) / off.length;
       add(svg, "text", { x: 8, y }, `${name}: ${mean.toFixed(2)} px off on average`);
-      nominal(found.length, n).forEach((expected, o) => {
-        const line = { x1: at(expected), x2: at(found[o]), y1: y + 18, y2: y + 18 };
+      found.forEach((centre, o) => {
+        const expected = centred(o, n, found.length);
+        const line = { x1: at(expected), x2: at(centre), y1: y + 18, y2: y + 18 };
         add(svg, "line", line);
         add(svg, "circle", { cx: at(expected), cy: y + 18, r: 7, class: "nominal" });
-        add(svg, "circle", { cx: at(found[o]), cy: y + 18, r: 4, class: name.startsWith("cont") ? "ours" : "theirs" });
+        add(svg, "circle", { cx: at(centre), cy: y + 18, r: 4, class: name.startsWith("cont") ? "ours" : "theirs" });
       });
       return `${name} ${mean.toFixed(2)}`;
     });

@@ -60,7 +60,7 @@
   function drawGrid() {
     const { context, width: side } = prepared(part("grid"));
     const pixel = side / Math.min(WINDOW, picture.side);
-    const place = (position, axis) => (position - corner[axis] + 0.5) * pixel;
+    const at = (position, axis) => (position - corner[axis] + 0.5) * pixel;
     context.imageSmoothingEnabled = false;
     const [top, left] = corner;
     const count = Math.min(WINDOW, picture.side);
@@ -75,7 +75,7 @@
         const size = pixel * (0.2 + 0.75 * Math.sqrt(Math.abs(weight)));
         context.fillStyle = color(weight < 0 ? "minus" : "plus");
         context.globalAlpha = 0.25 + 0.6 * Math.min(1, Math.abs(weight));
-        context.fillRect(place(column.first + l, 1) - size / 2, place(row.first + k, 0) - size / 2, size, size);
+        context.fillRect(at(column.first + l, 1) - size / 2, at(row.first + k, 0) - size / 2, size, size);
       });
     });
     context.globalAlpha = 1;
@@ -84,7 +84,7 @@
     context.strokeStyle = color("rim");
     for (const { position: y } of shown.rows) {
       for (const { position: x } of shown.columns) {
-        const [atX, atY] = [place(x, 1), place(y, 0)];
+        const [atX, atY] = [at(x, 1), at(y, 0)];
         if (atX < -4 || atY < -4 || atX > side + 4 || atY > side + 4) continue;
         context.beginPath();
         context.arc(atX, atY, radius, 0, 2 * Math.PI);
@@ -95,7 +95,7 @@
     context.lineWidth = 2.5;
     context.strokeStyle = color("chosen");
     context.beginPath();
-    context.arc(place(column.position, 1), place(row.position, 0), Math.max(7, 1.6 * radius), 0, 2 * Math.PI);
+    context.arc(at(column.position, 1), at(row.position, 0), Math.max(7, 1.6 * radius), 0, 2 * Math.PI);
     context.stroke();
   }
 
@@ -176,15 +176,7 @@
     say();
   }
 
-  let waiting = false;
-  function later() {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      draw();
-    });
-  }
+  const later = oncePerFrame(draw);
 
   /** Explain what lies at these shares of the picture; the grid shows the pixels about it, unless it stands still. */
   function explain(shares, still = false) {

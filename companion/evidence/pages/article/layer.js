@@ -9,11 +9,20 @@ function cubic(offset) {
   return t < 2 ? ((-0.5 * t + 2.5) * t - 4) * t + 2 : 0;
 }
 
+/** Where output o of nOut lies on an axis of nIn pixels, both grids having the same centre: times 2 nOut, a whole number. */
+function numerator(o, nIn, nOut) {
+  return (2 * o + 1) * nIn - nOut;
+}
+
+/** The same in pixels. */
+function centred(o, nIn, nOut) {
+  return numerator(o, nIn, nOut) / (2 * nOut);
+}
+
 /**
  * Where the outputs of one axis fall, and what they read.
  *
- * Positions are fractions, numerator / denominator in whole numbers, so that no tap is lost to rounding: output o of
- * nOut lies at ((2 o + 1) nIn - nOut) / (2 nOut) input pixels, and both grids have the same centre. Where the layer
+ * Positions are fractions, numerator / denominator in whole numbers, so that no tap is lost to rounding. Where the layer
  * scales down, the filter widens by nIn / nOut, and the weights are divided by their sum.
  *
  * Returns for each output its position, the first tap (which may lie outside) and the weights of its taps.
@@ -22,13 +31,13 @@ function axis(nIn, nOut) {
   const denominator = 2 * nOut;
   const wide = Math.max(nIn, nOut); // of denominator / 2: a support of 2 units is 2 * wide / nOut input pixels
   return Array.from({ length: nOut }, (_, o) => {
-    const numerator = (2 * o + 1) * nIn - nOut;
-    const first = Math.floor((numerator - 4 * wide) / denominator) + 1;
-    const last = Math.ceil((numerator + 4 * wide) / denominator) - 1;
+    const at = numerator(o, nIn, nOut);
+    const first = Math.floor((at - 4 * wide) / denominator) + 1;
+    const last = Math.ceil((at + 4 * wide) / denominator) - 1;
     const weights = [];
-    for (let tap = first; tap <= last; tap++) weights.push(cubic((tap * denominator - numerator) / (2 * wide)));
+    for (let tap = first; tap <= last; tap++) weights.push(cubic((tap * denominator - at) / (2 * wide)));
     const sum = weights.reduce((total, weight) => total + weight, 0);
-    return { position: numerator / denominator, first, weights: weights.map((weight) => weight / sum) };
+    return { position: centred(o, nIn, nOut), first, weights: weights.map((weight) => weight / sum) };
   });
 }
 
@@ -72,7 +81,27 @@ function resized(planes, height, width, rows, columns) {
 
 /** How far outputs lie, on average, from the middles of equal parts of the axis, where they are taken to lie. */
 function drift(outputs, nIn) {
-  const parts = outputs.length;
-  const off = outputs.map(({ position }, o) => Math.abs(position - ((2 * o + 1) * nIn - parts) / (2 * parts)));
-  return off.reduce((total, distance) => total + distance, 0) / parts;
+  const off = outputs.map(({ position }, o) => Math.abs(position - centred(o, nIn, outputs.length)));
+  return off.reduce((total, distance) => total + distance, 0) / outputs.length;
+}
+
+/** Numbers in [0, 1], row by row, as a grey picture that fills a canvas. */
+function drawGrey(canvas, values, side) {
+  canvas.width = canvas.height = side;
+  const image = new ImageData(side, side);
+  values.forEach((value, at) => image.data.set([255 * value, 255 * value, 255 * value, 255], 4 * at));
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+/** A listener that draws with the next frame, however many events come before. */
+function oncePerFrame(draw) {
+  let waiting = false;
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      draw();
+    });
+  };
 }

@@ -27,11 +27,11 @@ function tensors(file) {
 function taps(nIn, nOut, kernel, expected = { side: nIn, start: 0 }) {
   const denominator = 2 * nOut;
   return Array.from({ length: nOut }, (_, o) => {
-    const numerator = (2 * o + 1) * expected.side - nOut - expected.start * denominator;
+    const position = numerator(o, expected.side, nOut) - expected.start * denominator;
     const reach = kernel * nOut; // half the support, over the denominator
     const read = [];
-    for (let tap = Math.ceil((numerator - reach) / denominator); tap * denominator <= numerator + reach; tap++) {
-      if (tap >= 0 && tap < nIn) read.push({ tap, offset: tap * denominator - numerator });
+    for (let tap = Math.ceil((position - reach) / denominator); tap * denominator <= position + reach; tap++) {
+      if (tap >= 0 && tap < nIn) read.push({ tap, offset: tap * denominator - position });
     }
     return { read, denominator };
   });
@@ -176,12 +176,9 @@ function softmax(scores) {
   const items = data.labels.map((label, image) => {
     const item = document.createElement("li");
     const canvas = document.createElement("canvas");
-    canvas.width = canvas.height = data.side;
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `A picture of the class ${data.classes[label]}`);
-    const shown = new ImageData(data.side, data.side);
-    for (let at = 0; at < area; at++) shown.data.set([...Array(3).fill(pixels[image * area + at]), 255], 4 * at);
-    canvas.getContext("2d").putImageData(shown, 0, 0);
+    drawGrey(canvas, Float32Array.from(pixels.subarray(image * area, (image + 1) * area), (value) => value / 255), data.side);
     const answer = document.createElement("span");
     item.append(canvas, answer);
     list.append(item);
@@ -210,17 +207,9 @@ function softmax(scores) {
       `${at.accuracy.toFixed(1)} % of ${data.tested} test pictures; here on ${right} of ${images.length}, computed in ${Math.round(took)} ms.`;
   }
 
-  let waiting = false;
   slider.max = data.schedules.length - 1;
   slider.value = data.nominal;
-  slider.addEventListener("input", () => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      draw();
-    });
-  });
+  slider.addEventListener("input", oncePerFrame(draw));
   root.hidden = false;
   draw();
 })();

@@ -108,15 +108,10 @@ function psnr(one, other, side, border) {
   function show(canvas, picture, size) {
     const part = Math.round(LOUPE * size);
     const from = [Math.round(data.loupe[0] * size), Math.round(data.loupe[1] * size)];
-    canvas.width = canvas.height = part;
-    const image = new ImageData(part, part);
-    for (let row = 0; row < part; row++) {
-      for (let column = 0; column < part; column++) {
-        const value = 255 * picture[(from[0] + row) * size + from[1] + column];
-        image.data.set([value, value, value, 255], 4 * (row * part + column));
-      }
-    }
-    canvas.getContext("2d").putImageData(image, 0, 0);
+    const cut = Float32Array.from({ length: part ** 2 }, (_, at) => {
+      return picture[(from[0] + Math.floor(at / part)) * size + from[1] + (at % part)];
+    });
+    drawGrey(canvas, cut, part);
   }
 
   function draw() {
@@ -134,15 +129,7 @@ function psnr(one, other, side, border) {
     slider.setAttribute("aria-valuetext", words);
   }
 
-  let waiting = false;
-  slider.addEventListener("input", () => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      draw();
-    });
-  });
+  slider.addEventListener("input", oncePerFrame(draw));
   root.hidden = false;
   draw();
 })();

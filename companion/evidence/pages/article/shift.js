@@ -135,10 +135,7 @@ function relativeChange(scores, before) {
 
   function show(picture) {
     const [low, high] = [Math.min(...canvases[data.shown]), Math.max(...canvases[data.shown])];
-    canvas.width = canvas.height = wide;
-    const image = new ImageData(wide, wide);
-    picture.forEach((value, at) => image.data.set([...Array(3).fill((255 * (value - low)) / (high - low)), 255], 4 * at));
-    canvas.getContext("2d").putImageData(image, 0, 0);
+    drawGrey(canvas, picture.map((value) => (value - low) / (high - low)), wide);
   }
 
   function draw() {
@@ -159,15 +156,7 @@ function relativeChange(scores, before) {
     slider.setAttribute("aria-valuetext", `${distance.toFixed(2)} pixels down and to the right`);
   }
 
-  let waiting = false;
-  slider.addEventListener("input", () => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      draw();
-    });
-  });
+  slider.addEventListener("input", oncePerFrame(draw));
   root.hidden = false;
   // The networks take a moment: not before somebody is here.
   new IntersectionObserver((entries, observer) => {
