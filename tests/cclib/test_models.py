@@ -1,5 +1,8 @@
 """The networks: what they share, what they cost, and what they refuse."""
 
+from dataclasses import replace
+from fractions import Fraction
+
 import pytest
 import torch
 from torch import nn
@@ -59,6 +62,8 @@ def test_filter_evaluation_is_shared_by_the_batch() -> None:
     [
         ({"layer": "dense"}, "layer must be one of conv, cc, blurpool, resize, got 'dense'"),
         ({"sizes": (28, 14), "channels": (4, 4)}, "one value more than channels"),
+        ({"coordinates": "metres"}, "coordinates must be one of pixels, picture, got 'metres'"),
+        ({"layer": "conv", "coordinates": "picture"}, "coordinates must be 'pixels' for a 'conv' classifier"),
     ],
 )
 def test_bad_configurations_are_named(changes: dict, words: str) -> None:
@@ -158,3 +163,27 @@ def test_a_classifier_follows_its_camera(sizes: tuple[int, ...] | None, window: 
         canvas = nn.functional.pad(x, (left, right, top, bottom))
         camera = Frame.of(tuple(canvas.shape[2:])).moved((-top, -left))
         torch.testing.assert_close(network(canvas, sizes, camera), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("side", "sizes"), [(28, (14, 14, 7, 7)), (20, (10, 9, 5, 7)), (31, (14, 22, 7, 11))])
+def test_in_picture_coordinates_a_filter_grows_with_a_map_that_is_larger_than_its_nominal_one(
+    side: int, sizes: tuple
+) -> None:
+    """So each layer, asked by itself with the unit that its map gives, has the network's output."""
+    config = ClassifierConfig("cc", channels=(3, 4, 4, 5), coordinates="picture")
+    network, x = Classifier(config).double().eval(), torch.randn(2, 1, side, side, dtype=torch.float64)
+    maps, read = x, (side, *sizes)
+    for layer, norm, nominal, own, size in zip(network.layers, network.norms, config.sizes, read, sizes, strict=False):
+        maps = torch.relu(norm(layer(maps, size=size, unit=max(Fraction(own, nominal), 1))))
+    expected = network.head(maps.mean((2, 3)))
+    torch.testing.assert_close(network(x, sizes), expected, rtol=0, atol=0)
+    in_pixels = Classifier(replace(config, coordinates="pixels")).double().eval()
+    in_pixels.load_state_dict(network.state_dict())
+    larger = any(own > nominal for own, nominal in zip(read[:-1], config.sizes, strict=False))
+    assert torch.equal(in_pixels(x, sizes), expected) != larger
+
+
+def test_a_frame_needs_pixels() -> None:
+    network = Classifier(ClassifierConfig("cc", coordinates="picture"))
+    with pytest.raises(ValueError, match="frame must be left out: the filters are read in picture coordinates"):
+        network(torch.zeros(1, 1, 28, 28), frame=Frame.of((28, 28)))
