@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -122,7 +121,7 @@ class Classifier(nn.Module):
         scores: Tensor = self.head(x.mean((2, 3)))
         return scores
 
-    def geometries(self, x: Tensor, sizes: Sequence[int], frame: Frame | None) -> Iterator[Mapping[str, Any]]:
+    def geometries(self, x: Tensor, sizes: Sequence[int], frame: Frame | None) -> Iterator[Mapping[str, object]]:
         """The arguments of each layer: the size of its output and the filter's unit, or with a frame all of its
         geometry."""
         if frame is None and self.config.coordinates == "picture":
