@@ -96,7 +96,7 @@ def test_notebooks_that_share_networks_have_the_same_parameters(
     profile: str, first: str, second: str, own: set[str]
 ) -> None:
     of_first, of_second = (profiles.parameters(ROOT, name, profile) for name in (first, second))
-    shared = (of_first.keys() & of_second.keys()) - own - {"gain_points", "seeds"}  # of more seeds, the first are shared
+    shared = (of_first.keys() & of_second.keys()) - own - {"gain_points", "seeds"}
     assert "channels" in shared
     assert {key: of_first[key] for key in shared} == {key: of_second[key] for key in shared}
 
