@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 from companion import files
+from companion.evidence import sequential
 from companion.evidence.registry import CLAIMS
 
 Row = dict[str, Any]
@@ -24,7 +25,7 @@ _TEXTS = ("claim", "notebook", "statement", "quantity", "unit", "better", "basel
 _NUMBERS = ("value", "low", "high")
 KEYS = (
     *("claim", "notebook", "statement", "quantity", "unit", "value", "low", "high", "n"),
-    *("better", "baseline", "primary", "threshold", "margin", "reason"),
+    *("better", "baseline", "primary", "threshold", "margin", "reason", "looks"),
 )
 
 
@@ -86,13 +87,15 @@ def row(
     threshold: float | None = None,
     margin: float | None = None,
     reason: str | None = None,
+    looks: Sequence[int] | None = None,
 ) -> Row:
     """One line of the claims table.
 
     claim: C1 … C11. notebook: its NN-name. statement: the claim in words. quantity: what was measured.
     unit: of the value, '' for a pure number. baseline: what it is compared with, such as 'strided conv k3: 2.36 px',
     built by code from a number. threshold: of a primary row, from the profile, in that unit. margin: what lies between
-    it and its negative is no difference. reason: why the threshold of a primary row is where it is.
+    it and its negative is no difference. reason: why the threshold of a primary row is where it is. looks: of a primary
+    row the numbers of seeds after which it may have been decided, of which `interval` has one.
     Raises ValueError for an unknown claim, missing words or a number that is not finite.
     """
     filled = {
@@ -111,6 +114,7 @@ def row(
         "threshold": None if threshold is None else float(threshold),
         "margin": None if margin is None else float(margin),
         "reason": reason,
+        "looks": None if looks is None else list(looks),
     }
     check_row(filled)
     return filled
@@ -140,6 +144,13 @@ def check_row(row: Any, where: str = "row") -> None:
         raise ValueError(f"{where}: a primary row, and no other, has a reason for its threshold, got {row['reason']!r}")
     if "margin" in limits and not 0 < row["margin"] == abs(row["threshold"] or 0.0):
         raise ValueError(f"{where}: margin must be the threshold without its sign, and not 0, got {row['margin']!r}")
+    if row["looks"] is not None:
+        if not row["primary"] or not isinstance(row["looks"], list):
+            raise ValueError(f"{where}: looks, a list of numbers of seeds, are those of a primary row")
+        try:
+            sequential.share(row["looks"], row["n"])
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
 
 
 def slug(row: Row) -> str:

@@ -10,6 +10,9 @@ Whether a value surely exceeds the negative of the threshold, which *no differen
 first question, which it precedes: this is Holm's procedure with the weight of a row passed on only by its last question
 (F. Bretz, W. Maurer, W. Brannath and M. Posch, A graphical approach to sequentially rejective multiple test procedures,
 Statistics in Medicine 28, 2009). A row without randomness is in no family: its value is its interval.
+
+A row whose seeds were added until it was decided spent a part of each level at each look (``sequential``): its p-values
+and the ends of its interval are those of the look at which it stopped.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from scipy import special
 
-from companion.evidence import claims
+from companion.evidence import claims, sequential
 from companion.evidence.claims import Row
 
 LEVEL = 0.05  # the chance of any wrong verdict among all rows
@@ -44,6 +47,15 @@ def judged(rows: Iterable[Row]) -> list[Row]:
     return [row | judgement(row, levels.get(index)) for index, row in enumerate(rows)]
 
 
+def alone(row: Row, questions: int) -> tuple[str, float, float]:
+    """The verdict that a primary row has whatever the others say, with its interval, where rows ask ``questions``.
+
+    Holm's procedure tests none at less than this. So a row that is decided by it needs no further seeds.
+    """
+    found = judgement(row, (LEVEL / 2 / questions,) * 2 if is_random(row) else None)
+    return found["verdict"], found["adjusted_low"], found["adjusted_high"]
+
+
 def judgement(row: Row, levels: tuple[float, float] | None) -> Row:
     """What is added to a row; ``levels`` are those of its two questions, None without randomness."""
     if not row["primary"]:
@@ -57,13 +69,16 @@ def judgement(row: Row, levels: tuple[float, float] | None) -> Row:
         "verdict": found,
         "adjusted_low": low,
         "adjusted_high": high,
-        "seeds_to_decide": seeds_to_decide(row, min(levels)) if found == "inconclusive" else None,
+        "seeds_to_decide": seeds_to_decide(row, min(levels) * sequential.share(row["looks"], row["n"]))
+        if found == "inconclusive"
+        else None,
     }
 
 
 def adjusted(row: Row, levels: tuple[float, float]) -> tuple[float, float]:
     """The ends of the interval of a random row, at the levels of its two questions."""
-    below, above = levels if row["better"] == "higher" else levels[::-1]
+    part = sequential.share(row["looks"], row["n"])
+    below, above = (level * part for level in (levels if row["better"] == "higher" else levels[::-1]))
     error = standard_error(row)
     return row["value"] - quantile(below, row["n"]) * error, row["value"] + quantile(above, row["n"]) * error
 
@@ -97,9 +112,13 @@ def holm(p_values: Sequence[float], level: float) -> list[float]:
 
 
 def p_value(row: Row, side: int) -> float:
-    """Of the one-sided test that the value is on the better side of the threshold (1) or on the worse (-1)."""
+    """Of the one-sided test that the value is on the better side of the threshold (1) or on the worse (-1).
+
+    It is the level that both would have to be tested at, over all looks, for this one to reject.
+    """
     sign = side if row["better"] == "higher" else -side
-    return float(special.stdtr(row["n"] - 1, sign * (row["threshold"] - row["value"]) / standard_error(row)))
+    here = float(special.stdtr(row["n"] - 1, sign * (row["threshold"] - row["value"]) / standard_error(row)))
+    return min(1.0, here / sequential.share(row["looks"], row["n"]))
 
 
 def is_random(row: Row) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from companion.evidence import claims, tables
-from companion.evidence.rows import ROWS
+import pandas as pd
+
+from companion.evidence import claims, families, sequential, tables
+from companion.evidence.rows import PRIMARY, ROWS
+
+Measured = Callable[[int], tuple[claims.Interval, str]]  # from a number of seeds to its interval and the baseline
 
 
 class Filled:
@@ -15,6 +19,8 @@ class Filled:
     Args:
         notebook: its NN-name.
         parameters: those of its parameters that the declared rows name.
+
+    A primary row over seeds is filled in by ``until_decided``.
     """
 
     def __init__(self, notebook: str, **parameters: Any) -> None:
@@ -31,19 +37,58 @@ class Filled:
         Raises:
             ValueError: no row of this name is declared, or it is filled in already, or a parameter is missing.
         """
+        row = self._row(name, interval, baseline, None, words)
+        self.filled.append((name, row))
+        return row
+
+    def until_decided(self, name: str, measured: Measured, looks: Sequence[int], **words: Any) -> pd.DataFrame:
+        """The primary row declared as ``name`` with the first of ``looks`` that decides it, or the last.
+
+        It is decided when it has a verdict whatever all other primary rows say.
+
+        Args:
+            measured: from a number of seeds to the interval over as many, and the baseline, as for ``fill``; called
+                with each of ``looks``, in order, until the row is decided.
+            looks: rising numbers of seeds.
+
+        Returns:
+            A table to print: the value and the interval that decides at every look, and the verdict by then.
+
+        Raises:
+            ValueError: as ``fill``; or ``looks`` do not rise; or an interval is over another number of seeds.
+        """
+        sequential.check(looks)
+        table = {}
+        for n in looks:
+            interval, baseline = measured(n)
+            if interval.n != n:
+                raise ValueError(
+                    f"{self.notebook}: row {name!r} is asked for {n} seeds, and measured with {interval.n}"
+                )
+            row = self._row(name, interval, baseline, looks, words)
+            verdict, low, high = families.alone(row, PRIMARY)
+            table[n] = {"value": row["value"], "low": low, "high": high, "verdict": verdict}
+            if verdict != "inconclusive":
+                break
+        self.filled.append((name, row))
+        return pd.DataFrame.from_dict(table, orient="index").rename_axis("seeds")
+
+    def _row(
+        self, name: str, interval: claims.Interval, baseline: str, looks: Sequence[int] | None, words: Mapping[str, Any]
+    ) -> claims.Row:
         declared = ROWS[self.notebook].get(name)
         if declared is None:
             names = ", ".join(map(repr, ROWS[self.notebook]))
             raise ValueError(f"{self.notebook}: no row {name!r} is declared in companion/evidence/rows.py: {names}")
         if not declared.repeated and any(other == name for other, _ in self.filled):
             raise ValueError(f"{self.notebook}: row {name!r} is filled in twice")
-        known = self.parameters | words
+        known = {**self.parameters, **words}
         try:
             threshold = limit(declared.threshold, known) if declared.primary else None
             statement, quantity = declared.statement.format(**known), declared.quantity.format(**known)
         except KeyError as error:
             raise ValueError(f"{self.notebook}: row {name!r} needs the parameter {error}") from None
-        row = claims.row(
+        return claims.row(
             claim=declared.claim,
             notebook=self.notebook,
             statement=statement,
@@ -55,9 +100,8 @@ class Filled:
             threshold=threshold,
             margin=abs(threshold) if declared.difference and threshold is not None else None,
             reason=declared.reason.format(**known) if declared.primary else None,
+            looks=looks,
         )
-        self.filled.append((name, row))
-        return row
 
     def write(self) -> Filled:
         """Write the rows to metrics.json, in the order of their declaration; shown, they are a table.

@@ -541,3 +541,5 @@ ROWS: dict[str, dict[str, Declared]] = {
         ),
     },
 }
+
+PRIMARY = sum(declared.primary for rows in ROWS.values() for declared in rows.values())  # the number of primary rows

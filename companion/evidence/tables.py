@@ -62,6 +62,11 @@ def required(row: Row) -> str:
     return f"{words} {number(row['threshold'])} {row['unit']}".rstrip()
 
 
+def seeds_used(row: Row) -> str:
+    """The n of a row, and of how many at most, where more could have been asked."""
+    return f"{row['n']} of {row['looks'][-1]}" if row["looks"] else str(row["n"])
+
+
 def outcome(row: Row) -> str:
     """The verdict of a judged row; of an inconclusive one with the number of seeds that would decide it."""
     if row["verdict"] != "inconclusive":
@@ -124,7 +129,7 @@ def primary_table(rows: Sequence[Row]) -> str:
     for row in rows:
         if row["primary"]:
             claim = registry.CLAIMS[row["claim"]]
-            asked = [required(row), row["reason"], str(row["n"]), adjusted(row), f"**{outcome(row)}**"]
+            asked = [required(row), row["reason"], seeds_used(row), adjusted(row), f"**{outcome(row)}**"]
             lines.append([row["claim"], claim.source, row["statement"], row["quantity"], *asked])
     return markdown(heads, lines)
 

@@ -23,7 +23,7 @@ FEW: dict[str, Any] = {
     "inputs": [32, 16],
     "one_for_each": [16],
     "batch_size": 10,
-    "seeds": 2,
+    "looks": [2],
     "epochs": 1,
     "flexible_epochs": 1,
     "epoch_batches": 1,

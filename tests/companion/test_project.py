@@ -96,16 +96,19 @@ def test_notebooks_that_share_networks_have_the_same_parameters(
     profile: str, first: str, second: str, own: set[str]
 ) -> None:
     of_first, of_second = (profiles.parameters(ROOT, name, profile) for name in (first, second))
-    shared = (of_first.keys() & of_second.keys()) - own - {"gain_points", "seeds"}
+    shared = (of_first.keys() & of_second.keys()) - own - {"gain_points", "looks"}
     assert "channels" in shared
     assert {key: of_first[key] for key in shared} == {key: of_second[key] for key in shared}
-    assert of_first["seeds"] <= of_second["seeds"]  # so that all networks of the first are shared
+    assert of_first["looks"][0] <= of_second["looks"][0]  # so that all networks of the first are shared
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_other_seeds_are_others(name: str) -> None:
     own, other = (profiles.parameters(ROOT, name, profile) for profile in ("default", "other-seeds"))
-    seeds = own.get("seeds", 0) * len(own.get("schedules", [0]))  # an ensemble of 06 has a network for each schedule
+    looks = own.get("looks", [0])
+    seeds = max(
+        looks[-1], looks[0] * len(own.get("schedules", []))
+    )  # an ensemble of 06 has a network for each schedule
     assert {key for key in own if own[key] != other[key]} == {"first_seed", "search_seed"} & own.keys()
     assert not set(range(seeds)) & set(range(other.get("first_seed", seeds), other.get("first_seed", seeds) + seeds))
 

@@ -97,7 +97,7 @@ def draws(generator: np.random.Generator, centres: np.ndarray, n: int = 5) -> li
     half = QUANTILE * seeds.std(axis=1, ddof=1) / math.sqrt(n)
     return [
         {"value": mean, "low": mean - reach, "high": mean + reach, "n": n, "better": "higher", "primary": True,
-         "threshold": 1.0, "margin": 1.0}
+         "threshold": 1.0, "margin": 1.0, "looks": None}
         for mean, reach in zip(seeds.mean(axis=1), half, strict=True)
     ]  # fmt: skip
 
@@ -127,6 +127,57 @@ def test_of_all_verdicts_one_is_wrong_in_at_most_a_twentieth_of_experiments(cent
     share = wrong / experiments
     assert share <= families.LEVEL + 3 * math.sqrt(families.LEVEL / experiments)
     assert share > 0
+
+
+LOOKS = (3, 5, 10)
+QUANTILES = {n: float(stats.t.isf(0.025, n - 1)) for n in LOOKS}
+
+
+def sequential_draws(generator: np.random.Generator, centres: np.ndarray) -> list[claims.Row]:
+    """One experiment like that of ``draws``, but each row stops at the first look that decides it."""
+    shared = generator.normal(size=LOOKS[-1])
+    values = centres[:, None] + 0.7 * shared + 0.7 * generator.normal(size=(len(centres), LOOKS[-1]))
+    rows = []
+    for of_row in values:
+        for n in LOOKS:
+            half = QUANTILES[n] * of_row[:n].std(ddof=1) / math.sqrt(n)
+            mean = of_row[:n].mean()
+            row = {"value": mean, "low": mean - half, "high": mean + half, "n": n, "better": "higher", "primary": True,
+                   "threshold": 1.0, "margin": 1.0, "looks": list(LOOKS)}  # fmt: skip
+            if families.alone(row, len(centres))[0] != "inconclusive":
+                break
+        rows.append(row)
+    return rows
+
+
+@pytest.mark.parametrize("centre", [1.0, -1.0, None])
+def test_seeds_until_decided_keep_that_chance(centre: float | None) -> None:
+    generator = np.random.default_rng(11)
+    experiments, rows = 10_000, 3
+    centres = np.array([1.0, -1.0, 0.0]) if centre is None else np.full(rows, centre)
+    wrong = 0
+    early = 0
+    for _ in range(experiments):
+        drawn = sequential_draws(generator, centres)
+        early += sum(row["n"] < LOOKS[-1] for row in drawn)
+        wrong += any(
+            row["verdict"] not in RIGHT[at] or (at == 1.0 and row["verdict"] == "reproduced")
+            for row, at in zip(families.judged(drawn), centres, strict=True)
+        )
+    share = wrong / experiments
+    assert share <= families.LEVEL + 3 * math.sqrt(families.LEVEL / experiments)
+    assert share > 0
+    assert early > 0
+
+
+def test_without_parts_of_the_level_looks_would_break_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the parts are for: every look at the whole level, and far more than a twentieth is wrong."""
+    monkeypatch.setattr(families.sequential, "share", lambda looks, n: 1.0)
+    generator = np.random.default_rng(13)
+    centres = np.full(3, 1.0)
+    found = [[row["verdict"] for row in families.judged(sequential_draws(generator, centres))] for _ in range(2_000)]
+    wrong = sum(any(verdict != "inconclusive" for verdict in verdicts) for verdicts in found)
+    assert wrong / len(found) > 1.3 * families.LEVEL
 
 
 def test_a_claims_file_must_be_judged_as_its_numbers_are(tmp_path: Path) -> None:

@@ -1,17 +1,19 @@
 """Each claim is judged by a few rows; what is declared is what the notebooks have written; a row cannot go missing."""
 
 import json
+import math
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
+from scipy import stats
 from tiny_project import ROOT
 
-from companion.evidence import claims, registry
-from companion.evidence.filled import Filled
+from companion.evidence import claims, families, registry, sequential
+from companion.evidence.filled import Filled, Measured
 from companion.evidence.registry import Claim, Declared
-from companion.evidence.rows import ROWS
+from companion.evidence.rows import PRIMARY, ROWS
 from companion.workflow.profiles import declared_parameters, source_path
 
 
@@ -71,6 +73,39 @@ def rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Filled:
     monkeypatch.setattr("companion.evidence.filled.ROWS", {"01-cc-layer": declared})
     monkeypatch.setenv("CCLIB_OUTPUT", str(tmp_path))
     return Filled("01-cc-layer", margin=1.0)
+
+
+def seeds_of_a_value(spread: float) -> Measured:
+    """Of 1.5 points, the threshold being -1, with so wide an interval at every n."""
+    return lambda n: (claims.interval([1.5 - spread, *[1.5] * (n - 2), 1.5 + spread]), f"conv: {n} seeds")
+
+
+def test_seeds_are_added_until_a_row_is_decided(rows: Filled) -> None:
+    table = rows.until_decided("first", seeds_of_a_value(1.0), [3, 6, 9], count=4)
+    ((_, row),) = rows.filled
+    assert table.index.tolist() == [3, 6]
+    assert table["verdict"].tolist() == ["inconclusive", "reproduced"]
+    assert (row["n"], row["looks"], row["baseline"]) == (6, [3, 6, 9], "conv: 6 seeds")
+    level = families.LEVEL / 2 / PRIMARY * sequential.share([3, 6, 9], 6)
+    error = math.sqrt(2 / 5) / math.sqrt(6)
+    assert table["low"][6] == pytest.approx(1.5 - float(stats.t.isf(level, 5)) * error)
+
+
+def test_seeds_end_where_the_budget_does(rows: Filled) -> None:
+    table = rows.until_decided("first", seeds_of_a_value(30.0), [3, 6], count=4)
+    assert table["verdict"].tolist() == ["inconclusive"] * 2
+    assert rows.filled[0][1]["n"] == 6
+    with pytest.raises(ValueError, match="row 'first' is filled in twice"):
+        rows.until_decided("first", seeds_of_a_value(1.0), [3], count=4)
+
+
+def test_seeds_until_decided_are_those_asked_for(rows: Filled) -> None:
+    fixed = seeds_of_a_value(1.0)(4)
+    with pytest.raises(ValueError, match="row 'first' is asked for 3 seeds, and measured with 4"):
+        rows.until_decided("first", lambda n: fixed, [3, 4], count=4)
+    with pytest.raises(ValueError, match="looks, a list of numbers of seeds, are those of a primary row"):
+        rows.until_decided("second", seeds_of_a_value(1.0), [3, 4])
+    assert not rows.filled
 
 
 def test_rows_are_written_in_the_order_of_their_declaration(rows: Filled, tmp_path: Path) -> None:
