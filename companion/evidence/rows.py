@@ -295,6 +295,14 @@ ROWS: dict[str, dict[str, Declared]] = {
             unit="%",
             better="lower",
         ),
+        "fraction, partition of unity": Declared(
+            claim="C8",
+            statement=f"{_SHIFT_KNOWN} by a fraction of a pixel answers nearly as before",
+            quantity="change of the logits at a cut-off of {cut_off:g} cycles per pixel, cc, shift "
+            "known, trained with moves, its first filter then made a partition of unity",
+            unit="%",
+            better="lower",
+        ),
         "change over blur": Declared(
             claim="C8",
             statement=f"{_SHIFT_KNOWN} by a fraction of a pixel changes its answer less than others do",
