@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from cclib.filters.mlp import MLPFilter
 from cclib.layers import CCConv2d
 from cclib.models.resampling import resized
+from cclib.models.upsampling import LocalImplicitFunction, MetaUpscale
 
 __all__ = ["UPSAMPLERS", "SuperResolver", "SuperResolverConfig", "bicubic"]
 
-UPSAMPLERS = ("cc", "conv + resize", "pixel shuffle")
+UPSAMPLERS = ("cc", "conv + resize", "pixel shuffle", "LIIF", "Meta-SR")
 SMALL = 0.1  # initial weights of what is added to something: a new network is nearly bicubic interpolation
 
 
@@ -29,12 +30,14 @@ class SuperResolverConfig:
             "conv + resize", a bilinear resize of the features to that size, then a ``Conv2d``;
             "pixel shuffle", a ``Conv2d`` to ``factor``² channels, which are the pixels of an image ``factor`` times as
             large (W. Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
-            Convolutional Neural Network", CVPR 2016), then a bicubic resize where another size is asked for.
+            Convolutional Neural Network", CVPR 2016), then a bicubic resize where another size is asked for;
+            "LIIF" and "Meta-SR", ``LocalImplicitFunction`` and ``MetaUpscale``.
         channels: of all feature maps.
         blocks: residual blocks of two convolutions.
         kernel_size: of the upsampler.
         features: scalar functions of the "cc" filter; the others ignore it.
         factor: of "pixel shuffle"; the others ignore it.
+        hidden: width of the hidden layers of "LIIF" and "Meta-SR"; the others ignore it.
     """
 
     upsampler: str
@@ -43,6 +46,7 @@ class SuperResolverConfig:
     kernel_size: int = 3
     features: int = 9
     factor: int = 4
+    hidden: int = 16
 
     def __post_init__(self) -> None:
         if self.upsampler not in UPSAMPLERS:
@@ -61,12 +65,22 @@ class SuperResolver(nn.Module):
             nn.Sequential(convolution(channels, channels, 3), nn.ReLU(), convolution(channels, channels, 3, gain=SMALL))
             for _ in range(config.blocks)
         )
-        self.last: nn.Conv2d | CCConv2d
+        self.last: nn.Conv2d | CCConv2d | LocalImplicitFunction | MetaUpscale
         if config.upsampler == "cc":
             kernel = MLPFilter(channels, 1, kernel_size, features=config.features)
             self.last = CCConv2d(channels, 1, kernel_size, bias=False, filter=kernel)
             with torch.no_grad():
                 kernel.weight.mul_(SMALL)
+        elif config.upsampler == "LIIF":
+            self.last = LocalImplicitFunction(channels, config.hidden)
+            with torch.no_grad():
+                self.last.answer.weight.mul_(SMALL)
+                self.last.answer.bias.zero_()
+        elif config.upsampler == "Meta-SR":
+            self.last = MetaUpscale(channels, kernel_size, config.hidden)
+            with torch.no_grad():
+                self.last.weights.weight.mul_(SMALL)
+                self.last.weights.bias.copy_(convolution(channels, 1, kernel_size, gain=SMALL).weight.flatten())
         else:
             outputs = config.factor**2 if config.upsampler == "pixel shuffle" else 1
             self.last = convolution(channels, outputs, kernel_size, bias=False, gain=SMALL)
@@ -76,7 +90,7 @@ class SuperResolver(nn.Module):
         y = torch.relu(self.first(x - 0.5))
         for block in self.blocks:
             y = y + block(y)
-        if isinstance(self.last, CCConv2d):
+        if isinstance(self.last, (CCConv2d, LocalImplicitFunction, MetaUpscale)):
             y = self.last(y, size=size)
         elif self.config.upsampler == "conv + resize":
             y = self.last(resized(y, size))

@@ -39,6 +39,8 @@ COLORS = {
     "cc, picture": "#88ccee",
     "cc, one schedule, picture": "#aa7744",
     "pixel shuffle": "#cc6677",
+    "LIIF": "#661100",
+    "Meta-SR": "#6699cc",
 }
 
 

@@ -447,6 +447,16 @@ ROWS: dict[str, dict[str, Declared]] = {
             reason="nobody sees less than a tenth of a decibel",
             difference=True,
         ),
+        **{
+            name: Declared(
+                claim="C10",
+                statement=f"A CC layer enlarges better than {name}",
+                quantity=f"gain over {name} at unseen factors",
+                unit="dB",
+                better="higher",
+            )
+            for name in ("LIIF", "Meta-SR")
+        },
         "pixel shuffle": Declared(
             claim="C10",
             statement="What one network for all factors costs at whole factors",
