@@ -5,13 +5,17 @@ TORCH = 2.13.0  # whose CPU build the committed results come from
 IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 RUN = $(IN_VENV) .venv/bin/python -m
 
+ifdef CLUSTER  # the scheduler of a Dask cluster, or a YAML file: where networks are trained
+export CCLIB_CLUSTER = $(CLUSTER)
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help repro test paper bench bench-choice refit format readme docs lab lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
-repro: .venv/.installed  ## rerun every experiment, then compare with the committed results; SEEDS=other: on other seeds
+repro: .venv/.installed  ## rerun every experiment, then compare with the committed results; SEEDS=other: on other seeds; CLUSTER=tcp://host:8786: there
 	@$(RUN) companion repro $(if $(SEEDS),--seeds $(SEEDS))
 
 test: .venv/.installed  ## check style, types, units, every notebook at a small budget, and fresh results
@@ -57,7 +61,7 @@ lock:  ## resolve the extras of pyproject.toml afresh and write constraints.txt
 	rm -rf .cache/lock-venv
 	@$(new_venv) .cache/lock-venv
 	.cache/lock-venv/bin/python -m pip install torch==$(TORCH)
-	.cache/lock-venv/bin/python -m pip install -e '.[lab,test]'
+	.cache/lock-venv/bin/python -m pip install -e '.[lab,cluster,test]'
 	.cache/lock-venv/bin/python -m pip freeze --all > .cache/lock-venv/freeze.txt
 	sed -E -e '/^(pip|wheel)==|^-e|continuous.convolution/d' -e 's/\+(cpu|cu[0-9]+)$$//' .cache/lock-venv/freeze.txt > constraints.txt
 	rm -rf .cache/lock-venv
@@ -77,5 +81,5 @@ endef
 .venv/.installed: constraints.txt pyproject.toml
 	@if [ -f $@ ]; then rm $@; else $(new_venv) .venv; fi
 	.venv/bin/python -m pip install -c constraints.txt setuptools torch
-	.venv/bin/python -m pip install -c constraints.txt --no-build-isolation -e '.[lab,test]'
+	.venv/bin/python -m pip install -c constraints.txt --no-build-isolation -e '.[lab,cluster,test]'
 	@touch $@

@@ -1,9 +1,10 @@
-"""Many runs: cached by content, in parallel over processes, with one progress bar.
+"""Many runs: cached by content, in parallel over processes or on a cluster, with one progress bar.
 
 A run is known by a hash of all that its result depends on: task, data, training, seed, the code behind them, torch's
 version and the instructions that it computes with. Its folder in the cache holds ``result.json`` and
 ``weights.safetensors``, or the checkpoint on the way there. Whoever computes it owns a lock, which ends with its
-process: several notebooks, and several machines that share the folder, compute each run once.
+process: several notebooks compute each run once. Where ``CCLIB_CLUSTER`` names a cluster, ``companion.train.cluster``
+computes what is missing, and the results come back into the same cache.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import shutil
 import statistics
 import sys
 import sysconfig
-import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,15 +32,16 @@ import torch
 from filelock import FileLock
 from safetensors import SafetensorError
 from torch import nn
-from tqdm import tqdm
 
 from companion import instructions
-from companion.files import atomic_write, cache_folder, notice, write_json
+from companion.files import atomic_write, cache_folder, json_bytes, notice
 from companion.fingerprint import PACKAGES, closure
 from companion.processes import end_with_starter
 from companion.tasks.task import Task
 from companion.train import training
+from companion.train.progress import progress_bar
 
+CLUSTER = "CCLIB_CLUSTER"  # the environment variable that names one
 EPOCHS_DONE = "epochs-done"  # the file in a run's folder that its progress is read from
 JOBS_PER_GPU = 4
 # What a run imports without effect on its numbers: reading data, whose content the key holds itself; writing files;
@@ -63,9 +64,9 @@ class Run:
     label: str
 
     @cached_property
-    def key(self) -> str:
-        """The hash of all that the result depends on."""
-        identity = {
+    def identity(self) -> dict[str, Any]:
+        """All that the result depends on."""
+        return {
             "task": [type(self.task).__name__, asdict(self.task)],
             "training": asdict(self.training),
             "seed": self.seed,
@@ -74,7 +75,11 @@ class Run:
             "torch": torch.__version__,
             "instructions": [instructions.in_use(), torch.backends.cpu.get_cpu_capability()],
         }
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+
+    @cached_property
+    def key(self) -> str:
+        """The hash of the identity."""
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
     def folder(self) -> Path:
@@ -161,35 +166,55 @@ class Result:
 
 
 def run_all(runs: Sequence[Run], jobs: int | None = None) -> list[Result]:
-    """The results of ``runs``, in their order; those not in the cache are computed.
+    """The results of ``runs``, in their order; those not in the cache are computed, here or on the cluster.
 
     Args:
         runs: in any order; what they have in common is computed once.
-        jobs: processes at a time, each with one thread; by default what ``joblib.parallel_config`` says, or else one
-            for each core that this process may use, on "cuda" at most a few for each GPU, over which they spread. On
-            other machines, reached through a backend of joblib's such as "dask", the cache folder must be the same one.
+        jobs: as for ``compute_here``.
 
     Raises:
-        ValueError: a run is to be on "cuda", and torch finds no such device.
+        ValueError: a run cannot be computed here, or on the cluster; no cluster goes by what ``CCLIB_CLUSTER`` says.
+        OSError: the cluster has gone and not come back.
+        RuntimeError: a run failed on the cluster.
     """
-    missing = {run.key: run for run in runs if load(run) is None}
-    needed = {run.training.device for run in missing.values()}
-    if "cuda" in needed and not torch.cuda.is_available():
-        raise ValueError("device is 'cuda', but torch finds no CUDA device here: set the parameter device to 'cpu'")
-    with progress_bar(list(missing.values())), no_worker_warnings():
-        joblib.Parallel(n_jobs=jobs or default_jobs(needed))(
-            joblib.delayed(compute)(run, os.getpid(), index) for index, run in enumerate(missing.values())
-        )
+    missing = list({run.key: run for run in runs if load(run) is None}.values())
+    if missing and os.environ.get(CLUSTER):
+        from companion.train import cluster  # needs Dask, which is optional
+
+        cluster.compute_there(missing, os.environ[CLUSTER])
+    elif missing:
+        compute_here(missing, jobs)
     results = [load(run) for run in runs]
     if any(result is None for result in results):
         raise OSError(f"results vanished from {cache_folder() / 'runs'} as soon as they were written")
     return [result for result in results if result is not None]
 
 
+def compute_here(runs: Sequence[Run], jobs: int | None = None) -> None:
+    """Compute runs in processes of this machine.
+
+    Args:
+        jobs: processes at a time, each with one thread; by default what ``joblib.parallel_config`` says, or else one
+            for each core that this process may use, on "cuda" at most a few for each GPU, over which they spread.
+
+    Raises:
+        ValueError: a run is to be on "cuda", and torch finds no such device.
+    """
+    needed = {run.training.device for run in runs}
+    if "cuda" in needed and not torch.cuda.is_available():
+        raise ValueError("device is 'cuda', but torch finds no CUDA device here: set the parameter device to 'cpu'")
+    labels, epochs = [run.label for run in runs], [run.training.epochs for run in runs]
+    with progress_bar(labels, epochs, lambda: [epochs_done(run) for run in runs]), no_worker_warnings():
+        joblib.Parallel(n_jobs=jobs or default_jobs(needed))(
+            joblib.delayed(compute)(run, os.getpid(), index) for index, run in enumerate(runs)
+        )
+
+
 def each(function: Callable[[Result], Any], results: Sequence[Result], jobs: int | None = None) -> list[Any]:
     """``function`` of every result, in order, without gradients: what is measured on trained models.
 
-    It runs in parallel processes with one thread each, and nothing is cached. ``jobs`` as for ``run_all``.
+    It runs in parallel processes of this machine, wherever the models were trained, with one thread each, and nothing
+    is cached. ``jobs`` as for ``compute_here``.
     """
     jobs = jobs or default_jobs({result.run.training.device for result in results})
     with no_worker_warnings():
@@ -201,7 +226,9 @@ def each(function: Callable[[Result], Any], results: Sequence[Result], jobs: int
 def default_jobs(devices: Collection[str] = ()) -> int:
     """How many processes work at a time on runs on these devices."""
     configured = joblib.parallel.get_active_backend()[1]
-    most = JOBS_PER_GPU * torch.cuda.device_count() if "cuda" in devices else joblib.cpu_count()
+    # Without a GPU what was trained on one, elsewhere, is only measured here.
+    on_gpu = "cuda" in devices and torch.cuda.is_available()
+    most = JOBS_PER_GPU * torch.cuda.device_count() if on_gpu else joblib.cpu_count()
     return configured or max(1, min(joblib.cpu_count(), most))
 
 
@@ -210,11 +237,11 @@ def measure(function: Callable[[Result], Any], result: Result, parent: int, inde
         return function(result)
 
 
-def compute(run: Run, parent: int, index: int = 0) -> None:
+def compute(run: Run, parent: int, index: int = 0, after_epoch: Callable[[int], Any] = lambda epochs: None) -> None:
     """Carry out a run in one thread and store its result; continues from the run's checkpoint if there is one.
 
     ``parent`` is the process that asked for it; a worker process ends with it. ``index`` is the run's among those
-    that were asked for.
+    that were asked for. ``after_epoch`` as in ``training.fit``.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     with alone(parent, index), FileLock(run.folder.with_suffix(".lock")):
@@ -222,10 +249,13 @@ def compute(run: Run, parent: int, index: int = 0) -> None:
             return
         for left_by_a_kill in run.folder.glob(".*.partial"):
             left_by_a_kill.unlink()
-        checkpoint, done = run.folder / "checkpoint", run.folder / EPOCHS_DONE
-        model, history = training.fit(
-            run.task, run.training, run.seed, checkpoint, after_epoch=lambda epochs: atomic_write(done, str(epochs))
-        )
+        checkpoint = run.folder / "checkpoint"
+
+        def note(epochs: int) -> None:
+            atomic_write(run.folder / EPOCHS_DONE, str(epochs))
+            after_epoch(epochs)
+
+        model, history = training.fit(run.task, run.training, run.seed, checkpoint, note)
         store(run, model, training.evaluate(model, run.task.test), history)
         checkpoint.unlink(missing_ok=True)
 
@@ -253,30 +283,6 @@ def alone(parent: int, index: int) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@contextmanager
-def progress_bar(runs: Sequence[Run]) -> Iterator[None]:
-    """A bar over the epochs of all runs, naming those at work; it reads their folders twice a second."""
-    total = sum(run.training.epochs for run in runs)
-    resumed = sum(max(epochs_done(run), 0) for run in runs)  # these say nothing about the speed from here on
-    with tqdm(total=total, initial=resumed, unit="epoch", disable=not runs, leave=False, mininterval=2) as bar:
-        finished = threading.Event()
-
-        def follow() -> None:
-            while not finished.wait(0.5):
-                epochs = [epochs_done(run) for run in runs]
-                at_work = [run.label for run, done in zip(runs, epochs, strict=True) if 0 <= done < run.training.epochs]
-                bar.set_description(", ".join(at_work), refresh=False)
-                bar.update(sum(max(done, 0) for done in epochs) - bar.n)
-
-        follower = threading.Thread(target=follow, daemon=True)
-        follower.start()
-        try:
-            yield
-        finally:
-            finished.set()
-            follower.join()
-
-
 def epochs_done(run: Run) -> int:
     """How many epochs of a run are done; −1 if it has not started."""
     try:
@@ -287,10 +293,21 @@ def epochs_done(run: Run) -> int:
 
 def store(run: Run, model: nn.Module, test: dict[str, float], history: training.History) -> None:
     weights = safetensors.torch.save({name: value.cpu().contiguous() for name, value in model.state_dict().items()})
-    atomic_write(run.folder / "weights.safetensors", weights)
     result = {"test": test, "history": history, "weights": hashlib.sha256(weights).hexdigest()}
+    write(run, json_bytes({"result": result, "checksum": checksum(result)}), weights)
+
+
+def write(run: Run, result: bytes, weights: bytes) -> None:
+    """The two files of a finished run."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(run.folder / "weights.safetensors", weights)
     # Last: where result.json is, the run is complete.
-    write_json(run.folder / "result.json", {"result": result, "checksum": checksum(result)})
+    atomic_write(run.folder / "result.json", result)
+
+
+def read(run: Run) -> tuple[bytes, bytes]:
+    """What ``write`` wrote."""
+    return (run.folder / "result.json").read_bytes(), (run.folder / "weights.safetensors").read_bytes()
 
 
 def checksum(result: dict) -> str:
@@ -299,27 +316,33 @@ def checksum(result: dict) -> str:
 
 def load(run: Run) -> Result | None:
     """The stored result of a run, or None; a damaged one is removed, with a line on the terminal."""
-    path = run.folder / "result.json"
-    if not path.exists():
+    if not (run.folder / "result.json").exists():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        result = content["result"]
-        weights = (run.folder / "weights.safetensors").read_bytes()
-        sound = (
-            content["checksum"] == checksum(result)
-            and result["weights"] == hashlib.sha256(weights).hexdigest()
-            and shapes(safetensors.torch.load(weights)) == shapes_of(run.task)
-            and {"test", "history"} <= result.keys()
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError, SafetensorError):
-        sound = False
-    if not sound:
+        result = understood(run, *read(run))
+    except OSError:
+        result = None
+    if result is None:
         notice(f"{run.folder} ({run.label}) is damaged: the run is computed again")
         for name in ("result.json", "weights.safetensors", EPOCHS_DONE):
             remove(run.folder / name)
+    return result
+
+
+def understood(run: Run, result: bytes, weights: bytes) -> Result | None:
+    """What the two files of a finished run say; None where they are damaged or none of this run."""
+    try:
+        content = json.loads(result)
+        told = content["result"]
+        sound = (
+            content["checksum"] == checksum(told)
+            and told["weights"] == hashlib.sha256(weights).hexdigest()
+            and shapes(safetensors.torch.load(weights)) == shapes_of(run.task)
+            and {"test", "history"} <= told.keys()
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError):
         return None
-    return Result(run, result["test"], result["history"])
+    return Result(run, told["test"], told["history"]) if sound else None
 
 
 def remove(path: Path) -> None:

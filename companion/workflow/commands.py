@@ -70,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
     again = commands.add_parser("repro", help="rerun everything and compare the claims with the committed ones")
     again.add_argument("--seeds", choices=["own", "other"], default="own", help="other: those that no choice ever saw")
     again.set_defaults(command=repro)
+    worker = commands.add_parser("worker", help="compute runs for the scheduler of a cluster")
+    worker.add_argument("address", metavar="tcp://host:8786")
+    worker.add_argument("--workers", type=int, help="processes (default: one for each GPU, or else for each core)")
+    worker.set_defaults(command=serve_cluster)
     readme = commands.add_parser("readme", help="regenerate results/CLAIMS.md and the findings in README.md")
     readme.add_argument("--check", action="store_true", help="write nothing; exit 1 if they are not up to date")
     readme.set_defaults(command=update_readme)
@@ -154,6 +158,7 @@ def repro(options: argparse.Namespace) -> int:
 
     Training runs are not taken from the cache, but for those of an earlier repro that was interrupted.
     """
+    start_cluster()
     if options.seeds == "other":
         return replicate()
     with_git = prepare_dvc()
@@ -202,6 +207,23 @@ def open_lab(options: argparse.Namespace) -> int:
     instructions.settle()
     command = [sys.executable, "-m", "jupyter", "lab", f"--notebook-dir={ROOT}", "notebooks/00-playground.ipynb"]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def serve_cluster(options: argparse.Namespace) -> int:
+    """Workers that compute as the commands here do, for whoever asks the scheduler."""
+    instructions.settle()
+    from companion.train import workers  # needs Dask, which is optional
+
+    workers.work(options.address, options.workers)
+    return 0
+
+
+def start_cluster() -> None:
+    """Find the cluster that the environment names, if any, for all notebooks: jobs are started once, and end here."""
+    if os.environ.get("CCLIB_CLUSTER"):
+        from companion.train import cluster  # loads torch
+
+        os.environ[cluster.runs.CLUSTER] = cluster.scheduler(os.environ[cluster.runs.CLUSTER])
 
 
 def prepare_dvc() -> bool:

@@ -27,10 +27,12 @@ def pins() -> dict[str, str]:
 
 
 def direct() -> list[Requirement]:
-    """What pyproject.toml asks for: the layer's needs and the extras of the lab and of the tests."""
+    """What pyproject.toml asks for: the layer's needs and the extras that make's environment has."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    return [Requirement(line) for line in (*project["dependencies"], *extras["lab"], *extras["test"])]
+    return [
+        Requirement(line) for line in (*project["dependencies"], *extras["lab"], *extras["cluster"], *extras["test"])
+    ]
 
 
 def test_pins_stand_in_the_constraints_alone() -> None:
@@ -46,7 +48,7 @@ def test_installed_versions_are_the_pinned_ones() -> None:
 
 def test_conda_reads_the_same_files() -> None:
     dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    assert dependencies == ["python=3.11", "pip", {"pip": ["-c constraints.txt", "-e .[lab,test]"]}]
+    assert dependencies == ["python=3.11", "pip", {"pip": ["-c constraints.txt", "-e .[lab,cluster,test]"]}]
 
 
 def test_pins_serve_every_python_3_11() -> None:
