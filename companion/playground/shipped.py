@@ -5,9 +5,11 @@ from __future__ import annotations
 import safetensors.torch
 
 from cclib.models.classifier import Classifier, ClassifierConfig
+from cclib.models.downscaler import DownscalerConfig
 from cclib.models.superresolution import SuperResolverConfig
 from companion import files
 from companion.tasks.classification import FlexibleClassification
+from companion.tasks.downscaling import Downscaling
 from companion.tasks.shifting import MovedClassification
 from companion.tasks.superresolution import SuperResolution, ratios_between
 from companion.train import runs
@@ -42,7 +44,6 @@ RESTORING = SuperResolution(
 )
 RESTORING_TRAINING = Training(epochs=7, batch_size=8, learning_rate=0.003, weight_decay=0.0)
 
-
 # As in notebook 07, likewise: trained with moves, by the layer of which they are.
 MOVING = {layer: files.project_root() / "data" / f"moving-{layer}.safetensors" for layer in ("cc", "conv")}
 MOVED = {
@@ -52,6 +53,24 @@ MOVED = {
 MOVED_TRAINING = {
     layer: Training(epochs=7, batch_size=100, learning_rate=rate) for layer, rate in (("cc", 0.01), ("conv", 0.02))
 }
+# As in notebook 08, likewise: the continuous filter that saw many factors, and the discrete kernel that saw one.
+KERNELS = {name: files.project_root() / "data" / f"kernel-{name}.safetensors" for name in ("cc", "conv")}
+KERNEL_FACTORS = (1.5, 3.0)
+ONE_FACTOR = (2.0, 2.0)
+UNSEEN_FACTORS = (1.57, 1.83, 2.23, 2.61, 2.87)
+ASKED = (
+    *((factor, factor) for factor in UNSEEN_FACTORS),
+    *((1.57, 2.87), (2.61, 1.83), (2.23, 1.57)),
+    ONE_FACTOR,
+)
+REDUCING = {
+    "cc": Downscaling(DownscalerConfig("siren", 4, stretch=True), KERNEL_FACTORS, ASKED),
+    "conv": Downscaling(DownscalerConfig("spline", 8, stretch=False), ONE_FACTOR, ASKED),
+}
+REDUCING_TRAINING = {
+    name: Training(epochs=5, batch_size=8, learning_rate=rate, weight_decay=0.0)
+    for name, rate in (("cc", 0.03), ("conv", 1.1))
+}
 
 
 def ship() -> None:
@@ -59,14 +78,20 @@ def ship() -> None:
 
     They are trained, or taken from the run cache.
     """
-    result, restorer, *moving = runs.run_all(
-        [
-            runs.Run(TASK, TRAINING, seed=0, label="the playground's network"),
-            runs.Run(RESTORING, RESTORING_TRAINING, seed=0, label="the index's super-resolver"),
-            *(runs.Run(MOVED[layer], MOVED_TRAINING[layer], seed=0, label=f"the index's {layer}") for layer in MOVING),
-        ]
-    )
-    for path, trained in ((RESTORER, restorer), *zip(MOVING.values(), moving, strict=True)):
+    of_index = {
+        RESTORER: runs.Run(RESTORING, RESTORING_TRAINING, seed=0, label="the index's super-resolver"),
+        **{
+            path: runs.Run(MOVED[layer], MOVED_TRAINING[layer], seed=0, label=f"the index's {layer}")
+            for layer, path in MOVING.items()
+        },
+        **{
+            path: runs.Run(REDUCING[name], REDUCING_TRAINING[name], seed=0, label=f"the index's kernel, {name}")
+            for name, path in KERNELS.items()
+        },
+    }
+    own = runs.Run(TASK, TRAINING, seed=0, label="the playground's network")
+    result, *others = runs.run_all([own, *of_index.values()])
+    for path, trained in zip(of_index, others, strict=True):
         files.atomic_write(path, safetensors.torch.save(trained.model().state_dict()))
     weights = {name: value.contiguous() for name, value in result.model().state_dict().items()}
     metadata = {"test accuracy, per cent": repr(result.test["accuracy"])}

@@ -152,6 +152,16 @@ def test_the_shipped_network_is_small_and_that_of_notebook_05() -> None:
     assert (training.epochs, training.batch_size) == (given["flexible_epochs"], given["batch_size"])
 
 
+def test_the_shipped_kernels_are_those_of_notebook_08() -> None:
+    given = profiles.parameters(ROOT, "08-any-scale-kernel", "default")
+    one = given["one_factor"]
+    assert shipped.ASKED == (*map(tuple, given["unseen"]), (one, one))
+    for name, factors in (("cc", given["factors"]), ("conv", [one, one])):
+        task, training = shipped.REDUCING[name], shipped.REDUCING_TRAINING[name]
+        assert (list(task.factors), task.gap, task.epoch_batches) == (factors, given["gap"], given["epoch_batches"])
+        assert (training.epochs, training.batch_size) == (given["epochs"], given["batch_size"])
+
+
 def test_the_notebook_runs(tmp_path: Path) -> None:
     notebook = papermill.execute_notebook(
         ROOT / "notebooks" / "00-playground.ipynb", tmp_path / "out.ipynb", cwd=ROOT, progress_bar=False
