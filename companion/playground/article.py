@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import safetensors.torch
 import torch
 
+from cclib import filters
+from cclib.models.downscaler import Downscaler
 from companion import data
 from companion.evidence.costs import multiply_adds_at
 from companion.playground import shipped
 from companion.tasks.classification import logits
+from companion.tasks.downscaling import load_grey, mean_psnr
 from companion.tasks.normalisation import channel_statistics
 from companion.tasks.shifting import darkest
 from companion.tasks.superresolution import load_luminance, middle
@@ -21,12 +25,15 @@ PHOTOGRAPH = "camera"
 LARGE, SMALL = 256, 64  # sides of the photograph's middle and of its reduction
 LOUPE = (0.1, 0.3)  # the corner of what is shown of it, as shares of its side
 CUT_OFF = 0.25  # cycles per pixel, of the pictures that move: that of notebook 07's rows
+REDUCED = "coffee"  # of the test photographs of notebook 08
+CROP = slice(100, 228)  # of its rows and columns: that on which the notebook measures
+TENTHS = range(12, 41)  # of the factors of the figure: beyond those of training on both sides
 SHOWN = 6  # which of the pictures that move is seen: a shirt
 
 
 def trained() -> dict[str, dict[str, Any]]:
     """All of it, by the names of the article's templates."""
-    return {"network": network(), "restorer": restorer(), "shift": shift()}
+    return {"network": network(), "restorer": restorer(), "shift": shift(), "kernel": kernel()}
 
 
 def restorer() -> dict[str, Any]:
@@ -38,6 +45,35 @@ def restorer() -> dict[str, Any]:
         "side": LARGE,
         "small": SMALL,
         "loupe": list(LOUPE),
+    }
+
+
+def kernel() -> dict[str, Any]:
+    """Plain values for JSON: bytes are base64; ``psnr`` is in dB, a mean over the test photographs, by method.
+
+    The methods are the two shipped kernels, and anti-aliased bilinear resizing.
+    """
+    models = {name: task.build() for name, task in shipped.REDUCING.items()}
+    for name, model in models.items():
+        model.load_state_dict(safetensors.torch.load_file(shipped.KERNELS[name]))
+    classical = Downscaler(shipped.REDUCING["cc"].model)
+    classical.layer.filter = filters.ClassicalFilter("linear", 1)
+    picture = load_grey(REDUCED)[0, CROP, CROP]
+    photographs = data.PHOTOGRAPHS["test"]
+    with torch.no_grad():
+        psnr = {
+            name: [mean_psnr(model, photographs, (tenths / 10, tenths / 10)) for tenths in TENTHS]
+            for name, model in (models | {"classical": classical}).items()
+        }
+    return {
+        **{name: base64.b64encode(path.read_bytes()).decode() for name, path in shipped.KERNELS.items()},
+        "picture": base64.b64encode((255 * picture).round().to(torch.uint8).numpy().tobytes()).decode(),
+        "side": picture.shape[0],
+        "tenths": list(TENTHS),
+        "psnr": psnr,
+        "photographs": len(photographs),
+        "trained": list(shipped.KERNEL_FACTORS),
+        "one": shipped.ONE_FACTOR[0],
     }
 
 

@@ -14,11 +14,12 @@ import nbformat
 
 @dataclass(frozen=True)
 class Notebook:
-    """An executed notebook: its cells, the captions of its figures by their names, its machine.json."""
+    """An executed notebook: its cells, the captions of its figures and their sizes by their names, its machine.json."""
 
     name: str
     content: nbformat.NotebookNode
     captions: dict[str, str]
+    sizes: dict[str, tuple[int, int]]
     machine: dict[str, Any]
 
     @property
@@ -36,7 +37,19 @@ def read(folder: Path) -> Notebook:
     """The notebook whose results are in ``folder``. Raises ValueError where a figure has no caption."""
     content = nbformat.read(folder / "notebook.ipynb", as_version=4)
     machine = json.loads((folder / "machine.json").read_text(encoding="utf-8"))
-    return Notebook(folder.name, content, dict(captions(folder.name, content)), machine)
+    described = dict(captions(folder.name, content))
+    sizes = {figure: size_of(folder / "figures" / f"{figure}.svg") for figure in described}
+    return Notebook(folder.name, content, described, sizes, machine)
+
+
+def size_of(figure: Path) -> tuple[int, int]:
+    """The width and the height of an SVG file in pixels, which a page keeps free until it is there."""
+    with figure.open(encoding="utf-8") as file:
+        found = re.search(r'<svg [^>]*width="([\d.]+)pt" height="([\d.]+)pt"', file.read(2000))
+    if not found:
+        raise ValueError(f"{figure}: says no width and height in points")
+    width, height = (round(float(points) * 4 / 3) for points in found.groups())
+    return width, height
 
 
 def captions(name: str, content: nbformat.NotebookNode) -> Iterator[tuple[str, str]]:

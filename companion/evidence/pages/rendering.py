@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -53,21 +54,29 @@ class Exporter(HTMLExporter):
         return MarkdownWithMath(renderer=Renderer(escape=False)).render(source)
 
 
-def notebook_page(notebook: Notebook) -> str:
-    """The whole notebook as a page, its figures drawn from the files beside it."""
+def notebook_page(notebook: Notebook, before: Notebook | None, after: Notebook | None) -> str:
+    """The whole notebook as a page, its figures drawn from the files beside it, between those before and after it."""
     content = nbformat.from_dict(notebook.content)
     for cell in content.cells:
         figures = iter(saved_figures(cell))
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}) and (figure := next(figures, None)):
                 output.metadata["filenames"] = {"image/png": f"../{notebook.name}/figures/{figure}.svg"}
-                output.metadata["image/png"] = {"alt": plain(notebook.captions[figure])}
+                width, height = notebook.sizes[figure]
+                described = {"alt": plain(notebook.captions[figure]), "width": width, "height": height}
+                output.metadata["image/png"] = described
     exporter = Exporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
     body, _ = exporter.from_notebook_node(content)
     # What scrolls can be scrolled by the keyboard.
     body = body.replace("<pre", '<pre tabindex="0"')
     body = body.replace("<table", '<div class="scroll" tabindex="0"><table').replace("</table>", "</table></div>")
-    return environment().get_template("notebook.html").render(notebook=notebook, body=Markup(body))
+    body = re.sub(r'(<h[1-6] id="[^"]*">)(.*?)<a class="anchor-link".*?</a>', r"\1\2", body)
+    headings = [(anchor, Markup(words)) for anchor, words in re.findall(r'<h2 id="([^"]*)">(.*?)</h2>', body)]
+    return (
+        environment()
+        .get_template("notebook.html")
+        .render(notebook=notebook, body=Markup(body), headings=headings, before=before, after=after)
+    )
 
 
 def plain(markdown: str) -> str:
@@ -92,6 +101,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("default", "github-dark"))
+    templates.filters["json"] = lambda values: Markup(json.dumps(values).replace("<", "\\u003c"))
     templates.globals |= {
         "span": tables.span,
         "adjusted": tables.adjusted,

@@ -24,6 +24,7 @@ def write(root: Path, names: Sequence[str], trained: Mapping[str, Any]) -> None:
     pages.mkdir(exist_ok=True)
     for stale in {path for path in pages.iterdir() if path.stem not in notebooks}:
         stale.unlink()
-    for notebook in notebooks.values():
-        files.atomic_write(pages / f"{notebook.name}.html", notebook_page(notebook))
+    around = [None, *notebooks.values(), None]
+    for before, notebook, after in zip(around, notebooks.values(), around[2:], strict=False):
+        files.atomic_write(pages / f"{notebook.name}.html", notebook_page(notebook, before, after))
     files.atomic_write(results / "index.html", index_page(families.read(results / "claims.json"), notebooks, trained))

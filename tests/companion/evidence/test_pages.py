@@ -9,7 +9,7 @@ import pytest
 from tiny_project import ROOT
 
 from companion.evidence import claims, families, registry
-from companion.evidence.pages import executed, index, rendering
+from companion.evidence.pages import drawings, executed, rendering, sentences
 from companion.workflow import commands, profiles
 
 NAMES = profiles.notebook_names(ROOT)
@@ -73,10 +73,9 @@ def test_the_index_holds_every_claim_and_row() -> None:
         assert row["quantity"] in found.text
     for name, claim in registry.CLAIMS.items():
         assert f"{name} · {claim.sentence}" in found.text
-    pictures = [svg for svg in found.elements["svg"] if "class" in svg]
     primary = [row for row in rows if row["primary"]]
-    # One in the table and one in the section of its claim; four canvases and a drawing are scripts'.
-    assert len([picture for picture in pictures if "forest" in (picture["class"] or "")]) == 2 * len(primary)
+    pictures = [svg for svg in found.elements["svg"] if "interval" in (svg.get("class") or "")]
+    assert len(pictures) == len(primary)
     assert all(row["reason"] in found.text for row in primary)
 
 
@@ -89,28 +88,70 @@ def test_code_is_folded_and_parameters_are_named(name: str) -> None:
     assert re.findall(r"Parameters[\w, ]*", found.text)[:2] == ["Parameters, as declared", "Parameters of this run"]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_lists_its_sections_and_its_neighbours(name: str) -> None:
+    found = Found(ROOT / "results" / "pages" / f"{name}.html")
+    titles = [element["id"] for element in found.elements["h2"] if element.get("id")]
+    links = [element["href"] for element in found.elements["a"]]
+    assert [f"#{title}" for title in titles] == [link for link in links if (link or "").startswith("#")]
+    at = NAMES.index(name)
+    around = {"prev": NAMES[at - 1] if at else None, "next": NAMES[at + 1] if at + 1 < len(NAMES) else None}
+    for relation, other in around.items():
+        expected = [f"{other}.html"] * 2 if other else []  # above and below
+        assert [element["href"] for element in found.elements["a"] if element.get("rel") == relation] == expected
+
+
 def test_formulas_are_shown_without_a_script() -> None:
     assert "math" in Found(ROOT / "results" / "pages" / "01-cc-layer.html").elements
     assert rendering.rendered("of $x^2$, *so*") == "of " + rendering.mathml("x^2") + ", <em>so</em>"
 
 
-def test_the_interval_is_drawn_on_the_better_side() -> None:
-    """Threshold 1, interval 2 to 4 about 3: the reach, 3, is 82 pixels to either side of 90."""
-    drawn = index.forest(ROW)
-    assert [float(x) for x in re.findall(r'x[12]="([\d.]+)"', drawn)] == [90, 90, 117.3, 172]
-    assert 'cx="144.7"' in drawn
-    worse = index.forest(ROW | {"better": "lower", "verdict": "not reproduced"})
-    assert [float(x) for x in re.findall(r'x[12]="([\d.]+)"', worse)] == [90, 90, 8, 62.7]
+def test_the_interval_is_drawn_on_a_scale_of_its_unit() -> None:
+    """From 0 to 4, and an eighth of that to both sides: a unit is 60 pixels, zero 57.5 from the left."""
+    drawn = drawings.interval(ROW)
+    at = {name: float(x) for name, x in re.findall(r'class="(\w+)" x1?="([\d.]+)"', drawn)}
+    unit = (drawings.WIDTH - 2 * drawings.MARGIN) / (4 * 1.24)
+    zero = drawings.MARGIN + 0.12 * 4 * unit
+    assert at["threshold"] == at["good"] == pytest.approx(zero + unit, abs=0.1)
+    assert at["span"] == pytest.approx(zero + 2 * unit, abs=0.1)
+    assert f'cx="{zero + 3 * unit:.1f}"' in drawn
+    assert re.findall(r'"middle">([^<]*)<', drawn) == ["0", "1", "2", "3", "4"]
+    assert "≥ 1 asked for" in drawn
+    assert "better →" in drawn
+    worse = drawings.interval(ROW | {"better": "lower", "verdict": "not reproduced"})
+    assert f'class="good" x="0.0" y="18" width="{zero + unit:.1f}"' in worse
+    assert "← better" in worse
     assert 'aria-label="3.0 [2.0, 4.0] px, asked for at most 1 px: not reproduced"' in worse
+
+
+def test_values_that_are_thousands_of_times_apart_have_a_logarithmic_scale() -> None:
+    tiny = dict.fromkeys(("value", "adjusted_low", "adjusted_high"), 1e-15)
+    drawn = drawings.interval(ROW | tiny | {"threshold": 1e-10, "better": "lower"})
+    assert re.findall(r'"middle">([^<]*)<', drawn) == ["1e−14", "1e−12", "1e−10"]
+    assert "≤ 1e−10 asked for" in drawn
+
+
+def test_every_judged_row_has_a_clause_and_every_clause_a_row() -> None:
+    rows = [row for row in families.read(commands.CLAIMS) if row["primary"]]
+    assert {(row["notebook"], sentences.declared_as(row)) for row in rows} == set(sentences.CLAUSES)
+    assert all(clause.count("{}") == 1 for clause in sentences.CLAUSES.values())
+
+
+def test_a_sentence_joins_the_clauses_of_a_claim() -> None:
+    rows = [row for row in families.read(commands.CLAIMS) if row["primary"] and row["claim"] == "C7"]
+    sentence = sentences.sentence(rows)
+    assert sentence.startswith("After several halvings")
+    assert re.search(r"lie; those|are taken to lie; those of strided convolutions <b", sentence)
+    assert sentences.sentence([ROW | {"notebook": "01-cc-layer", "quantity": "<no> longer"}]) == (
+        'Quantity &lt;no&gt;: <b class="value">3.0 [2.0, 4.0] px</b>.'
+    ).replace("Quantity &lt;no&gt;", "&lt;no&gt; longer")
 
 
 @pytest.mark.parametrize("verdict", families.VERDICTS)
 def test_every_verdict_has_a_mark_and_a_colour_of_its_own(verdict: str) -> None:
-    marks = {
-        other: re.sub('^.*?</line>|<line.*?/>|aria-label=".*?"', "", index.forest(ROW | {"verdict": other}))
-        for other in families.VERDICTS
-    }
-    assert len({re.sub(r'class=".*?"', "", mark) for mark in marks.values()}) == len(families.VERDICTS)
+    marks = {other: re.sub(r"<svg[^>]*>", "", drawings.badge(other)) for other in families.VERDICTS}
+    assert len(set(marks.values())) == len(families.VERDICTS)
+    assert marks[verdict].removesuffix("</svg>").split(" ")[0] in drawings.interval(ROW | {"verdict": verdict})
     style = (rendering.TEMPLATES / "style.css").read_text(encoding="utf-8")
     assert f".{verdict.replace(' ', '-')} {{ color:" in style
 
