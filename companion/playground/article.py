@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-import safetensors.torch
 import torch
 
 from cclib import filters
@@ -53,9 +52,7 @@ def kernel() -> dict[str, Any]:
 
     The methods are the two shipped kernels, and anti-aliased bilinear resizing.
     """
-    models = {name: task.build() for name, task in shipped.REDUCING.items()}
-    for name, model in models.items():
-        model.load_state_dict(safetensors.torch.load_file(shipped.KERNELS[name]))
+    models = {name: shipped.trained(task, shipped.KERNELS[name]) for name, task in shipped.REDUCING.items()}
     classical = Downscaler(shipped.REDUCING["cc"].model)
     classical.layer.filter = filters.ClassicalFilter("linear", 1)
     picture = load_grey(REDUCED)[0, CROP, CROP]

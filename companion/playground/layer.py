@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
+from html import escape
 
 import ipywidgets as widgets
 import numpy as np
 import torch
-from matplotlib.patches import Rectangle
+from matplotlib.colors import to_rgba
 from PIL import Image, ImageOps
 from torch import Tensor
 
@@ -36,8 +37,9 @@ class LayerPicture(Picture):
         output_color, tap_color = figures.COLORS["conv"], figures.COLORS["cc"]
         self.input = left.imshow([[0]], cmap="gray", vmin=0, vmax=1, alpha=0.6)
         (self.positions,) = left.plot([], [], ".", color=output_color, ms=2)
-        self.window = left.add_patch(Rectangle((0, 0), 1, 1, fill=False, ec=tap_color, lw=2))
+        self.taps = left.scatter([], [], marker="s", zorder=2.5)
         (self.position,) = left.plot([], [], "+", color=tap_color, ms=10, mew=2)
+        self.signs = [to_rgba(figures.COLORS[name], 0.75) for name in ("cc", "conv")]
         self.surface = middle.imshow([[0]], cmap="RdBu_r", interpolation="bilinear")
         (self.offsets,) = middle.plot([], [], "o", mec="black", mfc="white", ms=6)
         middle.set_title("filter; circles: where it is sampled", fontsize=10)
@@ -78,7 +80,11 @@ class LayerPicture(Picture):
         row, column = (round(share * (taps.axis.n_out - 1)) for share, taps in zip(at, grid, strict=True))
         rows, down = taps_of_output(grid[0], row)
         columns, across = taps_of_output(grid[1], column)
-        self.show_input(image, grid, (row, column), (rows, columns))
+        with torch.no_grad():
+            weights = filter(torch.stack(torch.meshgrid(*map(torch.tensor, (down, across)), indexing="ij"), -1))[
+                ..., 0, 0
+            ]
+        self.show_input(image, grid, (row, column), (rows, columns), weights)
         self.show_filter(filter, (down, across))
         update_image(self.output, y, (float(y.min()), float(y.max())))
         self.pixel.set_data([column], [row])
@@ -86,17 +92,26 @@ class LayerPicture(Picture):
         return self.png()
 
     def show_input(
-        self, image: Tensor, grid: tuple[Taps, Taps], output: tuple[int, int], taps: tuple[range, range]
+        self,
+        image: Tensor,
+        grid: tuple[Taps, Taps],
+        output: tuple[int, int],
+        taps: tuple[range, range],
+        weights: Tensor,
     ) -> None:
         update_image(self.input, image, (0.0, 1.0))
         ys, xs = ([float(t.axis.position(o)) for o in range(t.axis.n_out)] for t in grid)
         self.positions.set_data(np.tile(xs, len(ys)), np.repeat(ys, len(xs)))
         self.position.set_data([xs[output[1]]], [ys[output[0]]])
-        rows, columns = taps
-        self.window.set_bounds(columns.start - 0.5, rows.start - 0.5, len(columns), len(rows))
         axes = self.input.axes
         axes.set(xlim=(-1.5, image.shape[1] + 0.5), ylim=(image.shape[0] + 0.5, -1.5))
-        axes.set_title(f"input, {image.shape[0]} x {image.shape[1]}; dots: outputs; frame: taps of one", fontsize=10)
+        axes.set_title(f"input, {image.shape[0]} x {image.shape[1]}; dots: outputs; squares: taps of one", fontsize=10)
+        rows, columns = taps
+        shares = (weights.abs() / (weights.abs().max() or 1.0)).flatten()
+        points = axes.bbox.width * 72 / self.figure.dpi / (image.shape[1] + 2)  # a pixel of the image
+        self.taps.set_offsets(np.stack([np.tile(columns, len(rows)), np.repeat(rows, len(columns))], -1))
+        self.taps.set_sizes((points**2 * (0.05 + 0.9 * shares)).tolist())
+        self.taps.set_facecolor([self.signs[int(weight < 0)] for weight in weights.flatten()])
 
     def show_filter(self, filter: filters.Filter, offsets: tuple[tuple[float, ...], tuple[float, ...]]) -> None:
         bottom, right = (float(side) / 2 for side in filter.support)
@@ -117,9 +132,9 @@ def taps_of_output(taps: Taps, output: int) -> tuple[range, tuple[float, ...]]:
     return range(first, first + len(phase.offsets)), phase.offsets
 
 
-@lru_cache(maxsize=1)
-def read_grey(name: str, content: bytes) -> Tensor:
-    """An image file as (height, width) in [0, 1], at most ``LARGEST_SIDE`` a side.
+@lru_cache(maxsize=2)
+def read_grey(name: str, content: bytes, most: int = LARGEST_SIDE) -> Tensor:
+    """An image file as (height, width) in [0, 1], at most ``most`` a side, upright as its camera was held.
 
     Raises:
         ValueError: the file, known to the user by its name, is no image that Pillow can read whole.
@@ -129,7 +144,7 @@ def read_grey(name: str, content: bytes) -> Tensor:
             small = ImageOps.exif_transpose(picture).convert("L")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{name} cannot be read as an image: choose a PNG or JPEG file") from error
-    small.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+    small.thumbnail((most, most))
     return torch.from_numpy(np.array(small)).float() / 255
 
 
@@ -178,4 +193,40 @@ def layer_panel() -> widgets.Widget:
         [*scales, by_size, *sizes],
         [by_start, *starts, *ats],
     ]
-    return live(draw, columns)
+    panel = live(draw, columns)
+    shown = widgets.HTML()
+
+    def tell(change: object = None) -> None:
+        settings = [f"stretch={stretch.value}"] if stretch.value else []
+        for name, sliders, used in (("scale", scales, not by_size.value), ("size", sizes, by_size.value)):
+            settings += [f"{name}=({sliders[0].value:g}, {sliders[1].value:g})"] if used else []
+        settings += [f"start=({starts[0].value:g}, {starts[1].value:g})"] if by_start.value else []
+        made = f'"{kind.value}", 1, 1, {kernel.value}, groups=1, window={window.value}'
+        text = code_for([file["name"] for file in upload.value], made, settings)
+        shown.value = f'<b>The code for what you see now</b><pre style="line-height: 1.4">{escape(text)}</pre>'
+
+    for control in (control for column in columns for control in column):
+        control.observe(tell, "value")
+    tell()
+    return widgets.VBox([panel, shown])
+
+
+def code_for(files: list[str], made: str, settings: list[str]) -> str:
+    """Lines of Python that compute the output shown.
+
+    Args:
+        files: the name of the reader's own image, if there is one.
+        made, settings: the arguments of ``filters.make`` and of ``cc_conv2d``.
+    """
+    if files:
+        imported, x = "playground", f'playground.read_grey("{files[0]}", open("{files[0]}", "rb").read())[None, None]'
+    else:
+        imported, x = "data", "data.load().test.images[:1, :1].float() / 255"
+    return f"""import torch
+from cclib import cc_conv2d, filters
+from companion import {imported}
+
+torch.manual_seed(0)
+filter = filters.make({made})
+x = {x}  # (1, 1, height, width)
+y = cc_conv2d(x, filter, {", ".join(settings)}, padding_mode="replicate")"""

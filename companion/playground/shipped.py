@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import safetensors.torch
+from torch import nn
 
 from cclib.models.classifier import Classifier, ClassifierConfig
 from cclib.models.downscaler import DownscalerConfig
@@ -12,6 +15,7 @@ from companion.tasks.classification import FlexibleClassification
 from companion.tasks.downscaling import Downscaling
 from companion.tasks.shifting import MovedClassification
 from companion.tasks.superresolution import SuperResolution, ratios_between
+from companion.tasks.task import Task
 from companion.train import runs
 from companion.train.training import Training
 
@@ -96,6 +100,17 @@ def ship() -> None:
     weights = {name: value.contiguous() for name, value in result.model().state_dict().items()}
     metadata = {"test accuracy, per cent": repr(result.test["accuracy"])}
     files.atomic_write(SHIPPED, safetensors.torch.save(weights, metadata=metadata))
+
+
+def trained(task: Task, path: Path) -> nn.Module:
+    """The network of a task with the weights of a file.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+    """
+    model = task.build()
+    model.load_state_dict(safetensors.torch.load_file(path))
+    return model.eval()
 
 
 def load() -> tuple[Classifier, float]:

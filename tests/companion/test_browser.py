@@ -109,9 +109,9 @@ def test_a_slider_and_an_image_of_ones_own_change_the_picture_in_jupyterlab(brow
     page.wait_for_function("([image, before]) => image.src !== before", arg=[picture.element_handle(), before])
     before = picture.get_attribute("src")
     with page.expect_file_chooser() as chooser:
-        page.locator("button.widget-upload").click()
+        page.locator("button.widget-upload").first.click()
     chooser.value.set_files(ROOT / "results" / "01-cc-layer" / "figures" / "four-steps.png")
     page.wait_for_function("([image, before]) => image.src !== before", arg=[picture.element_handle(), before])
     page.get_by_text("frozen: True").wait_for()
-    assert page.locator("img.widget-image").count() == 2
+    assert page.locator("img.widget-image").count() == 3
     page.close()

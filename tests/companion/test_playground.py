@@ -1,9 +1,11 @@
 """The playground draws what the layer and the network do, names what is wrong, and its notebook runs."""
 
+import html
 import io
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -117,6 +119,49 @@ def test_an_uploaded_image_is_drawn_and_a_bad_file_is_named() -> None:
     assert layer.read_grey("a.png", file.getvalue()).shape == (43, 64)
 
 
+@pytest.mark.parametrize(
+    "settings", [{}, {"filter": "siren", "kernel size": 5, "stretch": True}, {"scale, vertical": 1.31}]
+)
+def test_the_code_shown_computes_the_output_shown(settings: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[torch.Tensor] = []
+
+    def kept(*args: Any, **options: Any) -> torch.Tensor:
+        shown.append(cc_conv2d(*args, **options))
+        return shown[-1]
+
+    monkeypatch.setattr(layer, "cc_conv2d", kept)
+    panel = playground.layer_panel()
+    for name, value in settings.items():
+        controls(panel)[name].value = value
+    code = html.unescape(text(panel).split("<pre")[1].split(">", 1)[1].split("</pre>")[0])
+    names: dict[str, torch.Tensor] = {}
+    with torch.random.fork_rng():
+        exec(code, names)
+    assert torch.allclose(names["y"], shown[-1])
+
+
+def test_the_code_names_the_image_of_ones_own() -> None:
+    code = layer.code_for(["a.png"], '"cubic", 1, 1, 4, groups=1, window=True', ["size=(3, 4)"])
+    assert 'playground.read_grey("a.png"' in code
+    assert 'cc_conv2d(x, filter, size=(3, 4), padding_mode="replicate")' in code
+
+
+def test_the_super_resolver_follows_its_slider_and_takes_an_image_of_ones_own() -> None:
+    panel = playground.restorer_panel()
+    (picture,) = pictures(panel)
+    seen = {picture.value}
+    controls(panel)["factor"].value = 3.35
+    seen.add(picture.value)
+    file = io.BytesIO()
+    Image.effect_noise((300, 200), 60).save(file, "PNG")
+    about = {"name": "a.png", "type": "image/png", "size": 1, "last_modified": datetime.now(UTC)}
+    controls(panel)["your image"].value = ({**about, "content": file.getvalue()},)
+    seen.add(picture.value)
+    assert len(seen) == 3
+    controls(panel)["your image"].value = ({**about, "content": b"no image"},)
+    assert "a.png cannot be read as an image" in text(panel)
+
+
 def test_the_network_runs_at_any_sizes_of_its_maps() -> None:
     shown = network.Network()
     nominal, small = shown.measure((14, 14, 7, 7)), shown.measure((8, 8, 4, 4))
@@ -155,7 +200,7 @@ def test_the_shipped_network_is_small_and_that_of_notebook_05() -> None:
 def test_the_shipped_kernels_are_those_of_notebook_08() -> None:
     given = profiles.parameters(ROOT, "08-any-scale-kernel", "default")
     one = given["one_factor"]
-    assert shipped.ASKED == (*map(tuple, given["unseen"]), (one, one))
+    assert (*map(tuple, given["unseen"]), (one, one)) == shipped.ASKED
     for name, factors in (("cc", given["factors"]), ("conv", [one, one])):
         task, training = shipped.REDUCING[name], shipped.REDUCING_TRAINING[name]
         assert (list(task.factors), task.gap, task.epoch_batches) == (factors, given["gap"], given["epoch_batches"])

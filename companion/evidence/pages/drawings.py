@@ -52,15 +52,16 @@ def interval(row: Row) -> Markup:
     logarithmic = min(low, threshold) > 0 and max(high, threshold) / min(low, threshold) > 1000
     measure = math.log10 if logarithmic else float
     held = [measure(number) for number in (low, high, threshold)] + ([] if logarithmic else [0.0])
-    pad = 0.12 * (max(held) - min(held))
-    first, last = min(held) - pad, max(held) + pad
+    higher = row["better"] == "higher"
+    reach = max(held) - min(held)
+    # On the better side there is room for a word.
+    first, last = min(held) - (0.12 if higher else 0.24) * reach, max(held) + (0.24 if higher else 0.12) * reach
 
     def at(number: float) -> float:
         return MARGIN + (measure(number) - first) / (last - first) * (WIDTH - 2 * MARGIN)
 
     line, middle = HEIGHT - 24, 38
     marks = [10.0**power for power in ticks(first, last)] if logarithmic else ticks(first, last)
-    higher = row["better"] == "higher"
     start, end = (at(threshold), WIDTH) if higher else (0, at(threshold))
     sign = "≥" if higher else "≤"
     asked = f"{sign} {spelt(threshold)} asked for"

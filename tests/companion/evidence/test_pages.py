@@ -107,10 +107,10 @@ def test_formulas_are_shown_without_a_script() -> None:
 
 
 def test_the_interval_is_drawn_on_a_scale_of_its_unit() -> None:
-    """From 0 to 4, and an eighth of that to both sides: a unit is 60 pixels, zero 57.5 from the left."""
+    """From 0 to 4, and some more to both sides, twice as much to the better one."""
     drawn = drawings.interval(ROW)
     at = {name: float(x) for name, x in re.findall(r'class="(\w+)" x1?="([\d.]+)"', drawn)}
-    unit = (drawings.WIDTH - 2 * drawings.MARGIN) / (4 * 1.24)
+    unit = (drawings.WIDTH - 2 * drawings.MARGIN) / (4 * 1.36)
     zero = drawings.MARGIN + 0.12 * 4 * unit
     assert at["threshold"] == at["good"] == pytest.approx(zero + unit, abs=0.1)
     assert at["span"] == pytest.approx(zero + 2 * unit, abs=0.1)
@@ -119,7 +119,7 @@ def test_the_interval_is_drawn_on_a_scale_of_its_unit() -> None:
     assert "≥ 1 asked for" in drawn
     assert "better →" in drawn
     worse = drawings.interval(ROW | {"better": "lower", "verdict": "not reproduced"})
-    assert f'class="good" x="0.0" y="18" width="{zero + unit:.1f}"' in worse
+    assert f'class="good" x="0.0" y="18" width="{zero + 0.12 * 4 * unit + unit:.1f}"' in worse
     assert "← better" in worse
     assert 'aria-label="3.0 [2.0, 4.0] px, asked for at most 1 px: not reproduced"' in worse
 
