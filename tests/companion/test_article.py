@@ -31,6 +31,7 @@ def opened(browser: Browser) -> Iterator[Page]:
     page = context.new_page()
     page.goto((ROOT / "results" / "index.html").as_uri())
     page.wait_for_function("document.querySelector('#idea [data-part=sum]').textContent.length > 0")
+    page.wait_for_function("waiting.length === 0")  # what is drawn after the first figure
     yield page
     context.close()
 
@@ -196,7 +197,7 @@ def test_the_super_resolver_is_that_of_python(size: int, still: Page) -> None:
     with torch.no_grad():
         expected = trained(shipped.RESTORING.build(), shipped.RESTORER)(small, size=(size, size))
     np.testing.assert_allclose(still.evaluate("[...restorer.small]"), small.flatten(), rtol=0, atol=1e-5)
-    found = still.evaluate("size => [...restorer.model.enlarged(restorer.small, restorer.features, 64, size)]", size)
+    found = still.evaluate("size => [...restorer.model.enlarged(restorer.small, restorer.features(), 64, size)]", size)
     np.testing.assert_allclose(found, expected.flatten(), rtol=0, atol=1e-4)
 
 

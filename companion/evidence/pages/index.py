@@ -13,13 +13,12 @@ import torch
 from markupsafe import Markup
 from PIL import Image
 
-from cclib import cc_conv2d, filters
-from companion import data
 from companion.evidence import claims, families, registry
 from companion.evidence.pages import drawings
 from companion.evidence.pages.executed import Notebook
 from companion.evidence.pages.rendering import environment
 from companion.evidence.pages.sentences import sentence
+from companion.evidence.pages.strip import face
 
 NAMES = (
     "layer",
@@ -33,7 +32,6 @@ NAMES = (
 SCRIPTS = [Path(__file__).parent / "article" / f"{name}.js" for name in NAMES]
 # The figures that move, by claim.
 LIVE = {"C3": "kernel.html", "C5": "shapes.html", "C7": "alignment.html", "C8": "shift.html", "C10": "restorer.html"}
-SIDE = 32  # pixels of the first figure's picture
 
 
 def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook], trained: Mapping[str, Any]) -> str:
@@ -96,10 +94,8 @@ def kernel_curves(kernel: Mapping[str, Any], rows: Sequence[claims.Row]) -> Mark
 
 
 def picture() -> str:
-    """The picture of the first figure as a data URL: a cat's face, reduced by the layer itself."""
-    face = data.photographs()["chelsea"][:, 20:276, 110:366]
-    small = cc_conv2d(face[None], filters.ClassicalFilter("cubic", 3), size=SIDE, stretch=True, groups=3)
-    pixels = (255 * small[0].clamp(0, 1)).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    """The picture of the first figure as a data URL."""
+    pixels = (255 * face()).round().to(torch.uint8).permute(1, 2, 0).numpy()
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -11,10 +11,13 @@ from companion.evidence import families
 from companion.evidence.pages.executed import read
 from companion.evidence.pages.index import index_page
 from companion.evidence.pages.rendering import notebook_page
+from companion.evidence.pages.strip import strip
 
 
 def write(root: Path, names: Sequence[str], trained: Mapping[str, Any]) -> None:
-    """Write the pages of these notebooks, and the index. Raises ValueError where a figure has no caption.
+    """Write the pages of these notebooks, the index, and the README's picture of its first figure.
+
+    Raises ValueError where a figure has no caption.
 
     trained: the trained networks that the index runs, by name.
     """
@@ -28,3 +31,4 @@ def write(root: Path, names: Sequence[str], trained: Mapping[str, Any]) -> None:
     for before, notebook, after in zip(around, notebooks.values(), around[2:], strict=False):
         files.atomic_write(pages / f"{notebook.name}.html", notebook_page(notebook, before, after))
     files.atomic_write(results / "index.html", index_page(families.read(results / "claims.json"), notebooks, trained))
+    files.atomic_write(results / "first-figure.png", strip())

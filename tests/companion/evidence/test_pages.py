@@ -1,15 +1,18 @@
 """The pages say what the results say; their links and pictures are there; nothing comes from elsewhere."""
 
+import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 from tiny_project import ROOT
 
 from companion.evidence import claims, families, registry
-from companion.evidence.pages import drawings, executed, rendering, sentences
+from companion.evidence.pages import drawings, executed, rendering, sentences, strip
 from companion.workflow import commands, profiles
 
 NAMES = profiles.notebook_names(ROOT)
@@ -127,7 +130,7 @@ def test_the_interval_is_drawn_on_a_scale_of_its_unit() -> None:
 def test_values_that_are_thousands_of_times_apart_have_a_logarithmic_scale() -> None:
     tiny = dict.fromkeys(("value", "adjusted_low", "adjusted_high"), 1e-15)
     drawn = drawings.interval(ROW | tiny | {"threshold": 1e-10, "better": "lower"})
-    assert re.findall(r'"middle">([^<]*)<', drawn) == ["1e−14", "1e−12", "1e−10"]
+    assert re.findall(r'"middle">([^<]*)<', drawn) == ["1e−16", "1e−14", "1e−12", "1e−10"]
     assert "≤ 1e−10 asked for" in drawn
 
 
@@ -154,6 +157,17 @@ def test_every_verdict_has_a_mark_and_a_colour_of_its_own(verdict: str) -> None:
     assert marks[verdict].removesuffix("</svg>").split(" ")[0] in drawings.interval(ROW | {"verdict": verdict})
     style = (rendering.TEMPLATES / "style.css").read_text(encoding="utf-8")
     assert f".{verdict.replace(' ', '-')} {{ color:" in style
+
+
+def test_the_strip_is_small_and_shows_what_an_output_reads() -> None:
+    """The squares of a frame are as many as the taps of its output, and fill the part of the picture that is shown."""
+    drawn = strip.strip()
+    assert len(drawn) < 200_000
+    assert Image.open(io.BytesIO(drawn)).size == (1080, 588)
+    axes = Figure().subplots()
+    strip.draw_taps(axes, strip.face(), (19, 19), (8, 8))
+    assert len(axes.patches) == 7 * 7  # the cubic's four, wider by 32 / 19
+    assert axes.get_xlim()[1] - axes.get_xlim()[0] == strip.SHOWN
 
 
 def test_a_figure_needs_a_caption() -> None:

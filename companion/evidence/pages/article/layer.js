@@ -105,3 +105,18 @@ function oncePerFrame(draw) {
     });
   };
 }
+
+/** Work that waits until the first figure is seen, then for its turn: one piece between two frames. */
+const waiting = [];
+
+function soon(work) {
+  const next = () =>
+    requestAnimationFrame(() =>
+      setTimeout(() => {
+        waiting[0]();
+        waiting.shift();
+        if (waiting.length) next();
+      }),
+    );
+  if (waiting.push(work) === 1) next();
+}

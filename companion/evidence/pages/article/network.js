@@ -211,5 +211,5 @@ function softmax(scores) {
   slider.value = data.nominal;
   slider.addEventListener("input", oncePerFrame(draw));
   root.hidden = false;
-  draw();
+  soon(draw);
 })();

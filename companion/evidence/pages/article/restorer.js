@@ -99,7 +99,8 @@ function psnr(one, other, side, border) {
   const original = Float32Array.from(bytes(data.picture), (value) => value / 255);
   const side = data.small;
   const small = bicubic(original, data.side, side);
-  const features = model.features(small, side);
+  let known;
+  const features = () => (known ??= model.features(small, side));
   window.restorer = { model, small, features, data };
   const slider = root.querySelector("input");
   const LOUPE = 0.42; // of the picture's side: what the canvases show
@@ -117,7 +118,7 @@ function psnr(one, other, side, border) {
   function draw() {
     const size = Math.round(Number(slider.value) * side);
     const truth = bicubic(original, data.side, size);
-    const restored = { "bicubic": bicubic(small, side, size), "continuous": model.enlarged(small, features, side, size) };
+    const restored = { "bicubic": bicubic(small, side, size), "continuous": model.enlarged(small, features(), side, size) };
     show(root.querySelector('[data-part="small"]'), small, side);
     show(root.querySelector('[data-part="truth"]'), truth, size);
     for (const [name, picture] of Object.entries(restored)) {
@@ -131,5 +132,5 @@ function psnr(one, other, side, border) {
 
   slider.addEventListener("input", oncePerFrame(draw));
   root.hidden = false;
-  draw();
+  soon(draw);
 })();
