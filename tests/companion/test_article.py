@@ -316,13 +316,13 @@ def test_a_move_changes_the_answers(page: Page) -> None:
 
 def test_any_factor_restores_the_picture(page: Page) -> None:
     figure = page.locator("#restorer")
-    assert figure.locator("output").text_content() == "× 2.60: 64 to 166 px"
+    assert figure.locator("output").text_content() == "× 2.625: 64 to 168 px"
     before = figure.locator('[data-part="continuous-psnr"]').text_content()
     figure.locator("input").press("ArrowRight")
-    page.wait_for_function("document.querySelector('#restorer output').textContent === '× 2.65: 64 to 170 px'")
+    page.wait_for_function("document.querySelector('#restorer output').textContent === '× 2.750: 64 to 176 px'")
     assert figure.locator('[data-part="continuous-psnr"]').text_content() != before
     sides = figure.locator("canvas").evaluate_all("canvases => canvases.map(canvas => canvas.width)")
-    assert sides == [27, 71, 71, 71]
+    assert sides == [27, 74, 74, 74]
 
 
 def test_the_feature_maps_change_cost_and_accuracy(page: Page) -> None:
@@ -345,7 +345,7 @@ def test_the_feature_maps_change_cost_and_accuracy(page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    ("figure", "words"), [("alignment", "20 pixels"), ("restorer", "× 1.10: 64 to 70 px"), ("shift", "-3.00 px")]
+    ("figure", "words"), [("alignment", "20 pixels"), ("restorer", "× 1.125: 64 to 72 px"), ("shift", "-3.00 px")]
 )
 def test_sliders_follow_the_mouse(figure: str, words: str, page: Page) -> None:
     drag(page, page.locator(f"#{figure} input"), 0.0)
@@ -377,10 +377,26 @@ def test_a_picture_of_128_pixels_moves_at_30_frames_a_second(page: Page, tmp_pat
     assert times[0] < 1000 / 30, times
 
 
+def test_nothing_moves_by_itself(browser: Browser) -> None:
+    """Neither while the page is made, nor where figures are drawn later."""
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.add_init_script(
+        "window.moved = 0; new PerformanceObserver(list => list.getEntries().forEach(e => (window.moved += e.value)))"
+        ".observe({type: 'layout-shift', buffered: true})"
+    )
+    page.goto((ROOT / "results" / "index.html").as_uri())
+    page.wait_for_function("waiting.length === 0")
+    assert page.evaluate("moved") < 0.01
+    assert page.evaluate("document.getAnimations().length") == 0
+    page.close()
+
+
 def test_without_scripts_there_is_a_picture(browser: Browser) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto((ROOT / "results" / "index.html").as_uri())
     assert page.locator("#idea .still").is_visible()
     assert not page.locator("#idea .stage").is_visible()
+    assert page.locator("#kernel svg.curves").is_visible()
+    assert not page.locator("#shapes").is_visible()
     context.close()

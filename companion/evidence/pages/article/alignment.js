@@ -107,7 +107,6 @@ function displacements(layer, n) {
     svg.setAttribute("aria-label", `Mean displacement in pixels for an input of ${n}: ${means.join(", ")}.`);
   }
 
-  root.hidden = false;
   slider.addEventListener("input", draw);
   new ResizeObserver(draw).observe(root);
 })();

@@ -263,7 +263,6 @@
     slider.step = 0.01;
   }
   sliders.both.value = sliders.height.value = sliders.width.value = 0.6;
-  root.classList.add("live");
   const source = part("source");
   const start = () => take(source, Infinity);
   if (source.complete) start();

@@ -186,6 +186,5 @@ function psnrOf(one, other, border) {
   });
   for (const name of ["height", "width"]) sliders[name].addEventListener("input", later);
   part("louder").textContent = LOUDER;
-  root.classList.add("live");
   soon(draw);
 })();

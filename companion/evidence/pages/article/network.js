@@ -210,6 +210,5 @@ function softmax(scores) {
   slider.max = data.schedules.length - 1;
   slider.value = data.nominal;
   slider.addEventListener("input", oncePerFrame(draw));
-  root.hidden = false;
   soon(draw);
 })();

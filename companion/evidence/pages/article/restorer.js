@@ -125,12 +125,11 @@ function psnr(one, other, side, border) {
       show(root.querySelector(`[data-part="${name}"]`), picture, size);
       root.querySelector(`[data-part="${name}-psnr"]`).textContent = `${psnr(picture, truth, size, BORDER).toFixed(2)} dB`;
     }
-    const words = `× ${Number(slider.value).toFixed(2)}: ${side} to ${size} px`;
+    const words = `× ${Number(slider.value).toFixed(3)}: ${side} to ${size} px`;
     root.querySelector("output").textContent = words;
     slider.setAttribute("aria-valuetext", words);
   }
 
   slider.addEventListener("input", oncePerFrame(draw));
-  root.hidden = false;
   soon(draw);
 })();

@@ -157,7 +157,6 @@ function relativeChange(scores, before) {
   }
 
   slider.addEventListener("input", oncePerFrame(draw));
-  root.hidden = false;
   // The networks take a moment: not before somebody is here.
   new IntersectionObserver((entries, observer) => {
     if (entries.some((entry) => entry.isIntersecting)) {
