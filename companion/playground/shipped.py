@@ -29,7 +29,7 @@ TASK = FlexibleClassification(
     nominal_inputs=0.6,
     nominal_maps=0.3,
 )
-TRAINING = Training(epochs=9, batch_size=100, learning_rate=0.02)
+TRAINING = Training(epochs=9, batch_size=100, learning_rate=0.01)
 RESTORER = files.project_root() / "data" / "super-resolver.safetensors"
 # As in notebook 09, likewise.
 WHOLE = tuple((float(factor), float(factor)) for factor in (2, 3, 4))
@@ -46,7 +46,7 @@ RESTORING = SuperResolution(
         (5.0, 5.0),
     ),
 )
-RESTORING_TRAINING = Training(epochs=7, batch_size=8, learning_rate=0.003, weight_decay=0.0)
+RESTORING_TRAINING = Training(epochs=7, batch_size=8, learning_rate=0.01, weight_decay=0.0)
 
 # As in notebook 07, likewise: trained with moves, by the layer of which they are.
 MOVING = {layer: files.project_root() / "data" / f"moving-{layer}.safetensors" for layer in ("cc", "conv")}
