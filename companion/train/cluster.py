@@ -20,7 +20,7 @@ import shutil
 import traceback
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -88,26 +88,32 @@ def gather(client: distributed.Client, left: dict[str, runs.Run], epochs: dict[s
     attempts: Counter[str] = Counter()
     unfit: dict[str, str] = {}  # worker -> why
 
-    def order(run: runs.Run) -> distributed.Future:
-        attempts[run.key] += 1
-        where = [worker for worker in places.get(run.key, ()) if worker not in unfit]
-        if unfit and not where:
-            where = [worker for worker in addresses(client) if worker not in unfit]
-            if not where:
-                raise ValueError(list(unfit.values())[-1])
-        return client.submit(
-            errand(),
-            pickle.dumps(replace(run)),  # a new object, which has not computed its key
-            {**run.identity, "numpy": np.__version__},
-            owner,
-            # The same for every client: two that ask for a run share it. A task has one answer, so the next has a name.
-            key=f"run-{run.key}-{attempts[run.key]}",
-            workers=where or None,
-            allow_other_workers=bool(where),
-            resources={GPU: 1} if run.training.device == "cuda" else None,
-        )
+    def order(wanted: Iterable[runs.Run]) -> dict[distributed.Future, runs.Run]:
+        """Tasks for these runs: those that the same workers may carry out together, since each order has its price."""
+        fit = [worker for worker in addresses(client) if worker not in unfit] if unfit else []
+        if unfit and not fit:
+            raise ValueError(list(unfit.values())[-1])
+        alike = defaultdict(list)
+        for run in wanted:
+            attempts[run.key] += 1
+            holders = [worker for worker in places.get(run.key, ()) if worker not in unfit]
+            alike[tuple(holders or fit), run.training.device].append(run)
+        asked: dict[distributed.Future, runs.Run] = {}
+        for (workers, device), group in alike.items():
+            futures = client.map(
+                errand(),
+                # A new run each, which has not computed its key.
+                [(pickle.dumps(replace(run)), run.key, np.__version__, owner) for run in group],
+                # The same for every client: two that ask for a run share it. A task has one answer, the next a name.
+                key=[f"run-{run.key}-{attempts[run.key]}" for run in group],
+                workers=list(workers) or None,
+                allow_other_workers=bool(workers),
+                resources={GPU: 1} if device == "cuda" else None,
+            )
+            asked |= dict(zip(futures, group, strict=True))
+        return asked
 
-    asked = {order(run): run for run in left.values()}
+    asked = order(left.values())
     answers = distributed.as_completed(asked, loop=client.loop)
     for future in answers:
         run = asked.pop(future)
@@ -122,10 +128,10 @@ def gather(client: distributed.Client, left: dict[str, runs.Run], epochs: dict[s
         if "failed" in answer:
             last = answer["failed"].strip().rpartition("\n")[2]
             raise RuntimeError(f"{run.label} failed on worker {answer['worker']} with {last}\n\n{answer['failed']}")
-        if "refused" in answer:
+        if "identity" in answer:
             if answer["worker"] not in unfit:
-                unfit[answer["worker"]] = answer["refused"]
-                notice(answer["refused"])
+                unfit[answer["worker"]] = refusal(answer, {**run.identity, "numpy": np.__version__})
+                notice(unfit[answer["worker"]])
         elif "result" in answer:
             if runs.understood(run, answer["result"], answer["weights"]):
                 runs.write(run, answer["result"], answer["weights"])
@@ -133,9 +139,9 @@ def gather(client: distributed.Client, left: dict[str, runs.Run], epochs: dict[s
                 del left[run.key]
                 continue
             notice(f"{run.label} came damaged from {answer['worker']}: it is asked for again")
-        again = order(run)
-        asked[again] = run
-        answers.add(again)
+        again = order([run])
+        asked |= again
+        answers.update(again)
     whereabouts(client, owner, left)
 
 
@@ -147,10 +153,41 @@ def addresses(client: distributed.Client) -> list[str]:
         raise distributed.comm.CommClosedError(str(error)) from error  # one of LOST
 
 
+def refusal(answer: Answer, there: Mapping[str, Any]) -> str:
+    """Why a worker's bits would not be those of the client, whose run is ``there``."""
+    why = difference(answer["identity"], there)
+    return (
+        f"worker {answer['worker']} computes nothing for this project: {why}; "
+        "start it with `python -m companion worker`, from the same checkout"
+    )
+
+
+def difference(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:
+    """What makes other bits of a run on a worker (``here``) than on the client."""
+    if here["threads"] != 1:
+        return (
+            f"it has {here['threads']} threads, the client needs workers with one, since runs draw from torch's "
+            "global generator"
+        )
+    if "unreadable" in here:
+        return f"its code cannot read the client's order ({here['unreadable']})"
+    for name in ("torch", "numpy"):
+        if here[name] != there[name]:
+            return f"it has {name} {here[name]}, the client has {there[name]}"
+    own, asked = (" ".join(identity["instructions"]) for identity in (here, there))
+    if own != asked:
+        return f"it computes with {own} instructions, the client with {asked}"
+    if here["code"] != there["code"]:
+        modules = sorted({name for name, _ in here["code"].items() ^ there["code"].items()})
+        more = f" and {len(modules) - 3} more modules" if len(modules) > 3 else ""
+        return f"its code differs from the client's in {', '.join(modules[:3])}{more}"
+    return "its data differ from the client's"
+
+
 def errand() -> Callable[..., Answer]:
     """``carry_out``, as a function that the scheduler reads without the project: it comes by value, not by name."""
 
-    def carry_out(*order: Any) -> Answer:
+    def carry_out(order: Any) -> Answer:
         from companion.train import cluster
 
         return cluster.carry_out(*order)
@@ -309,23 +346,24 @@ def guests(owner: str) -> Path:
     return cache_folder() / "cluster" / owner
 
 
-def carry_out(order: bytes, identity: Mapping[str, Any], owner: str) -> Answer:
-    """Compute a run in this worker, or go on with it, and give its files; or say why not."""
+def carry_out(order: bytes, key: str, numpy: str, owner: str) -> Answer:
+    """Compute a run in this worker, or go on with it, and give its files; or say why not.
+
+    Args:
+        order: the run.
+        key, numpy: its key, and the version of numpy, on the client.
+        owner: the cache that asks.
+    """
     worker = distributed.get_worker()
-    threads = worker.state.nthreads
     try:
         asked = pickle.loads(order)
         run = Guest(asked.task, asked.training, asked.seed, asked.label, owner)
         here = {**run.identity, "numpy": np.__version__}
     except (ImportError, AttributeError, TypeError) as error:
-        refused: str | None = f"the project's code there cannot read the order ({error})"
-    else:
-        refused = difference(here, identity)
-    if threads != 1:
-        refused = f"it has {threads} threads, and runs draw from torch's global generator and set the number of threads"
-    if refused:
-        sentence = f"worker {worker.address} computes nothing for this project: {refused}"
-        return {"worker": worker.address, "refused": f"{sentence}; start it with `python -m companion worker`"}
+        here = {"unreadable": str(error)}
+    here["threads"] = worker.state.nthreads
+    if "unreadable" in here or here["threads"] != 1 or (run.key, np.__version__) != (key, numpy):
+        return {"worker": worker.address, "identity": here}
     task = worker.get_current_task()
 
     def tell(epochs: int) -> None:
@@ -349,21 +387,6 @@ ENDED = (distributed.Status.closing, distributed.Status.closed)
 
 class Abandoned(Exception):
     """Nobody waits for this run any more, as far as this worker knows."""
-
-
-def difference(here: Mapping[str, Any], there: Mapping[str, Any]) -> str | None:
-    """What makes other bits of a run on a worker (``here``) than on the client, or None."""
-    for name in ("torch", "numpy"):
-        if here[name] != there[name]:
-            return f"it has {name} {here[name]}, the client has {there[name]}"
-    own, asked = (" ".join(identity["instructions"]) for identity in (here, there))
-    if own != asked:
-        return f"it computes with {own} instructions, the client with {asked}"
-    if here["code"] != there["code"]:
-        modules = sorted({name for name, _ in here["code"].items() ^ there["code"].items()})
-        more = f" and {len(modules) - 3} more modules" if len(modules) > 3 else ""
-        return f"its code differs from the client's in {', '.join(modules[:3])}{more}"
-    return None if here == there else "its data differ from the client's"
 
 
 def held_for(owner: str) -> list[str]:

@@ -12,6 +12,8 @@ import subprocess
 import time
 from collections.abc import Sequence
 
+import joblib
+
 try:
     import dask
     import distributed
@@ -36,7 +38,7 @@ def work(address: str, workers: int | None = None) -> None:
     if workers is not None and workers < 1:
         raise ValueError(f"--workers must be at least 1, got {workers}")
     gpus: Sequence[str | None] = visible_gpus() or [None]
-    count = workers or (len(gpus) if gpus[0] is not None else len(os.sched_getaffinity(0)))
+    count = workers or (len(gpus) if gpus[0] is not None else joblib.cpu_count())
     while True:
         try:
             asyncio.run(serve(address, [gpus[index % len(gpus)] for index in range(count)]))
