@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import torch
 from matplotlib.axes import Axes
@@ -70,7 +71,7 @@ def draw_taps(axes: Axes, picture: Tensor, size: tuple[int, int], chosen: tuple[
     axes.set(xlim=(left - 0.5, left + SHOWN - 0.5), ylim=(top + SHOWN - 0.5, top - 0.5))
     for row, column in weights.nonzero().tolist():
         share = float(weights[row, column] / weights.max())
-        side = 0.15 + 0.8 * abs(share) ** 0.5
+        side = 0.15 + 0.8 * math.sqrt(abs(share))
         color = figures.COLORS["cc" if share > 0 else "conv"]
         corner = (column - side / 2, row - side / 2)
         axes.add_patch(Rectangle(corner, side, side, color=color, alpha=0.3 + 0.6 * abs(share), lw=0))

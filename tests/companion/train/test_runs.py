@@ -295,5 +295,7 @@ def test_a_missing_gpu_is_said_before_anything_runs(monkeypatch: pytest.MonkeyPa
 def test_processes_on_a_gpu_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(joblib, "cpu_count", lambda: 64)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert runs.default_jobs({"cuda"}) == 64  # nothing is trained, only measured, where there is none
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert runs.default_jobs({"cpu"}) == 64
     assert runs.default_jobs({"cuda"}) == 2 * runs.JOBS_PER_GPU
