@@ -54,7 +54,7 @@ def test_what_the_wheel_asks_for(wheel: Path) -> None:
     assert [re.split(r"[^\w-]", text)[0] for text in required] == ["torch"]
     assert metadata["Name"] == "continuous-convolution"
     assert metadata["Version"] == cclib.__version__
-    assert set(metadata.get_all("Provides-Extra", [])) == {"lab", "test"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"lab", "cluster", "jobqueue", "test"}
 
 
 def test_an_installed_wheel_runs_the_first_lines_of_the_readme(wheel: Path, tmp_path: Path) -> None:
