@@ -297,7 +297,7 @@ def discrete_axes(conv: nn.Conv2d | nn.ConvTranspose2d) -> tuple[DiscreteAxis, D
     transposed = isinstance(conv, nn.ConvTranspose2d)
     geometry = zip(extents(conv), pair(conv, "stride"), paddings_of(conv), pair(conv, "output_padding"), strict=True)
     vertical, horizontal = (
-        DiscreteAxis(transposed, extent, stride, *padding, output_padding)
+        DiscreteAxis(transposed, extent, stride, *padding, output_padding, conv.padding_mode == "circular")
         for extent, stride, padding, output_padding in geometry
     )
     return vertical, horizontal

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
@@ -16,9 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from cclib.arguments import Scale, Size, Start
+from cclib.arguments import Scale, Size, Start, check_numbers, shown
 from cclib.functional import check_input
-from cclib.functional.problem import Problem
+from cclib.functional.choice import check_listed
+from cclib.functional.problem import Problem, Work
 from cclib.functional.sampling import sample
 from cclib.functional.tables import padding_index
 from cclib.geometry import Taps
@@ -51,6 +53,7 @@ class FrozenConv2d(nn.Module):
         reason = obstacle(layer)
         if reason is not None:
             raise ValueError(f"the layer cannot be frozen: {reason}")
+        check_frozen(layer, problem)
         self.axes, self.key = problem.axes, problem.key
         self.resolve, self.in_channels = layer.resolve, layer.in_channels
         filter, bias, groups = layer.filter, layer.bias, layer.groups
@@ -96,8 +99,8 @@ class FrozenConv2d(nn.Module):
         A geometry may be given, as to the layer that was frozen; it must be the one that it was frozen at.
 
         Raises:
-            TypeError: ``x`` is not a tensor.
-            ValueError: another number of dimensions or channels, input size or geometry.
+            TypeError: ``x`` is not a tensor, or of another type than the layer.
+            ValueError: another number of dimensions or channels, device, input size or geometry.
         """
         if not isinstance(x, Tensor):
             raise TypeError(f"x must be a Tensor, got {type(x).__name__}")
@@ -106,6 +109,14 @@ class FrozenConv2d(nn.Module):
                 f"x must be (batch, {self.in_channels} channels, height, width), or unbatched, got shape "
                 f"{tuple(x.shape)}"
             )
+        own = self.convolution.weight
+        if x.dtype != own.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise TypeError(f"x must be of the type {own.dtype} of the frozen layer, got {x.dtype}")
+        if x.device != own.device or x.layout is not torch.strided:
+            raise ValueError(
+                f"x must be a dense tensor on the device of the frozen layer, {own.device}, got one of layout "
+                f"{x.layout} on {x.device}"
+            )
         height, width = x.shape[-2:]
         expected = self.axes[0].n_in, self.axes[1].n_in
         if (height, width) != expected:
@@ -113,8 +124,8 @@ class FrozenConv2d(nn.Module):
         given = any(part is not None for part in (scale, size, start, unit))
         if given and self.resolve(height, width, scale, size, start, unit).key != self.key:
             raise ValueError(
-                f"the layer was frozen at another geometry than scale={scale!r}, size={size!r}, start={start!r}, "
-                f"unit={unit!r}"
+                f"the layer was frozen at another geometry than scale={shown(scale)}, size={shown(size)}, "
+                f"start={shown(start)}, unit={shown(unit)}"
             )
         if x.ndim == 3:
             return self.forward(x.unsqueeze(0)).squeeze(0)
@@ -145,8 +156,8 @@ def reads_of(taps: Taps, padding_mode: str) -> AxisReads:
     n = taps.axis.n_in
     most = max(taps.most, 1)  # a filter narrower than a pixel may fall between the taps everywhere
     slots = tuple((*own, *[len(taps.offsets)] * (most - len(own))) for own in taps.slots)
-    if len(taps.phases) == 1 and taps.most:
-        low, high = taps.reach
+    low, high = taps.reach
+    if len(taps.phases) == 1 and taps.most and high - low <= n + taps.axis.n_out * most:  # else most is never read
         index = padding_index(range(low, high + 1), n, padding_mode)
         pad = (-low, high - n + 1) if padding_mode == "zeros" and low < n and high >= 0 else None
         return AxisReads(1, taps.advance, slots, tuple(index), pad)
@@ -213,6 +224,17 @@ def freeze(network: nn.Module, *inputs: object) -> nn.Module:
     result = replaced(copied, {layer: FrozenConv2d(layer, reached[layer]).eval() for layer in names})
     warn_of_growth(network, result)
     return result
+
+
+def check_frozen(layer: CCConv2d, problem: Problem) -> None:
+    """Refuse (``ValueError``) a geometry with very many weights, or taps to be listed."""
+    weights = prod(max(counts.phases * counts.most, 1) for counts in problem.counts)
+    coefficients = layer.filter.coefficients()
+    check_numbers(weights * coefficients[0].numel(), "input_size, scale, size and unit")
+    shape = 1, layer.in_channels, problem.axes[0].n_in, problem.axes[1].n_in
+    features, out_channels, in_per_group = coefficients.shape
+    work = Work(problem, shape, (features, out_channels, in_per_group), coefficients.element_size())
+    check_listed(work, by_output=True)
 
 
 def obstacle(layer: CCConv2d) -> str | None:

@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
-from cclib.arguments import Array, Number, Scale, Size, Start, as_fraction, as_pair, as_scale, as_size
+from cclib.arguments import Array, Number, Scale, Size, Start, as_fraction, as_pair, as_scale, as_size, shown
 
 __all__ = ["Axes", "Axis", "Counts", "DiscreteAxis", "Grid", "Phase", "Run", "Runs", "Taps", "Window", "counts_of"]
 __all__ += ["input_runs", "layer_axes", "output_runs", "resize_axes", "taps_of"]
@@ -50,7 +50,7 @@ class Axis:
         Raises:
             TypeError, ValueError: an argument is no number, not finite, or not greater than 0.
         """
-        n_in = as_size(n_in, "input size")
+        n_in = as_size(n_in, "height and width of x")
         given = None if scale is None else as_scale(scale, "scale")
         if size is None:
             ratio = Fraction(1) if given is None else given
@@ -59,7 +59,9 @@ class Axis:
             n_out = as_size(size, "size")
             ratio = Fraction(n_out, n_in) if given is None else given
         if n_out > LARGEST_SIZE:
-            raise ValueError(f"scale or size asks for more than {LARGEST_SIZE} outputs of an axis of {n_in} pixels")
+            raise ValueError(
+                f"scale or size asks for more than {LARGEST_SIZE} outputs of an axis of {shown(n_in)} pixels"
+            )
         step = 1 / ratio
         centred = (n_in - 1 - (n_out - 1) * step) / 2
         return cls(n_in, n_out, centred if start is None else as_fraction(start, "start"), step)
@@ -75,7 +77,10 @@ class Axis:
         """
         n_out = (n_in + sum(padding) - kernel_size) // stride + 1
         if n_out < 1:
-            raise ValueError(f"input size {n_in} with padding {padding} is smaller than kernel_size {kernel_size}")
+            raise ValueError(
+                f"x must have at least {kernel_size - sum(padding)} pixels along an axis with kernel_size "
+                f"{kernel_size} and padding {padding}, got an input size of {n_in}"
+            )
         return cls(n_in, n_out, Fraction(kernel_size - 1, 2) - padding[0], Fraction(stride))
 
     @classmethod
@@ -87,7 +92,10 @@ class Axis:
         """
         n_out = (n_in - 1) * stride - 2 * padding + kernel_size + output_padding
         if n_out < 1:
-            raise ValueError(f"input size {n_in} with padding {padding} leaves no output for kernel_size {kernel_size}")
+            raise ValueError(
+                f"x leaves no output along an axis with kernel_size {kernel_size}, padding {padding} and an input size "
+                f"of {n_in}"
+            )
         return cls(n_in, n_out, (padding - Fraction(kernel_size - 1, 2)) / stride, Fraction(1, stride))
 
     def part(self, outputs: range) -> Axis:
@@ -120,7 +128,7 @@ class DiscreteAxis(NamedTuple):
     """One axis of a discrete layer, ``Conv2d`` or, ``transposed``, ``ConvTranspose2d``, before its input size is known.
 
     ``kernel_size`` counts the pixels from the first tap to the last, those that a dilation skips too; ``before`` and
-    ``after`` are the padding.
+    ``after`` are the padding. One that is ``circular`` goes once around the image at most.
     """
 
     transposed: bool
@@ -129,13 +137,19 @@ class DiscreteAxis(NamedTuple):
     before: int
     after: int
     output_padding: int
+    circular: bool = False
 
     def of(self, n_in: int) -> Axis:
         """The axis for an input of ``n_in`` pixels.
 
         Raises:
-            ValueError: no output is left.
+            ValueError: no output is left, or a circular padding is longer than the axis.
         """
+        if self.circular and max(self.before, self.after) > n_in:
+            raise ValueError(
+                f"padding_mode 'circular' of a discrete layer allows a pad of at most {n_in} on {n_in} pixels, got "
+                f"{max(self.before, self.after)}"
+            )
         if self.transposed:
             return Axis.conv_transpose(n_in, self.kernel_size, self.stride, self.before, self.output_padding)
         return Axis.conv(n_in, self.kernel_size, self.stride, (self.before, self.after))
@@ -368,7 +382,8 @@ def counts_of(axis: Axis, window: Window) -> Counts:
         ends = -floor_sum(phases, unit, -step, -start - reach) - floor_sum(phases, unit, step, start - reach) - phases
         most = -(-2 * reach // unit)
     if phases <= FEW_PHASES:
-        most = max(len(window.taps(start + index * step, reach, unit)) for index in range(phases))
+        each = (window.taps(start + index * step, reach, unit) for index in range(phases))
+        most = max(max(taps.stop - taps.start, 0) for taps in each)  # len() ends at the machine's integers
     low = window.taps(start, reach, unit).start
     high = window.taps(start + (axis.n_out - 1) * step, reach, unit).stop - 1
     return Counts(phases, ends, most, (low, max(high, low - 1)))

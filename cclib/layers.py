@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Never
 import torch
 from torch import Tensor, nn
 
-from cclib.arguments import Scale, Size, Start, as_fraction, as_pair, as_scale, as_size
+from cclib.arguments import Scale, Size, Start, as_choice, as_flag, as_pair, as_scale, as_size, as_support, shown
 from cclib.filters.base import Filter, Support, check_channels
 from cclib.filters.registry import make
-from cclib.functional import IMPLEMENTATIONS, PADDING_MODES, check_input, convolve, place
+from cclib.functional import CHOICES, FLOATS, PADDING_MODES, check_input, convolve, place
 from cclib.functional.problem import Problem, exact_unit, windows_of
 from cclib.geometry import DiscreteAxis, layer_axes, resize_axes
 
@@ -99,11 +99,11 @@ class CCConv2d(nn.Module):
         check_channels(in_channels, out_channels, groups)
         self.scale, self.unit = scale, unit
         exact_unit(self.unit, stretch)
-        if padding_mode not in PADDING_MODES:
-            raise ValueError(f"padding_mode must be one of {', '.join(PADDING_MODES)}, got {padding_mode!r}")
-        if implementation not in ("auto", *IMPLEMENTATIONS):
-            names = ", ".join(("auto", *IMPLEMENTATIONS))
-            raise ValueError(f"implementation must be one of {names}, got {implementation!r}")
+        as_flag(partition_of_unity, "partition_of_unity")
+        as_choice(padding_mode, PADDING_MODES, "padding_mode")
+        as_choice(implementation, CHOICES, "implementation")
+        if dtype is not None and dtype not in FLOATS:
+            raise TypeError(f"dtype must be a floating-point type, 16 to 64 bits wide, got {dtype!r}")
         given = isinstance(filter, Filter)
         if isinstance(filter, str):
             filter = make(filter, in_channels, out_channels, kernel_size, groups=groups, window=window)
@@ -119,10 +119,10 @@ class CCConv2d(nn.Module):
                 f"filter must give ({out_channels}, {in_channels // groups}) matrices for in_channels={in_channels}, "
                 f"out_channels={out_channels}, groups={groups}; it gives {matrix}"
             )
-        if given and filter.support != tuple(
-            as_fraction(side, "kernel_size") for side in as_pair(kernel_size, "kernel_size")
-        ):
-            raise ValueError(f"kernel_size must be the filter's support {show(filter.support)}, got {kernel_size!r}")
+        if given and filter.support != as_support(kernel_size, "kernel_size"):
+            raise ValueError(
+                f"kernel_size must be the filter's support {show(filter.support)}, got {shown(kernel_size)}"
+            )
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, filter.support
         self.groups, self.padding_mode, self.stretch = groups, padding_mode, stretch
         self.implementation = implementation

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from cclib.arguments import Scale, as_pair, as_scale, as_size
+from cclib.arguments import Scale, as_flag, as_size, as_support
 
 __all__ = ["TAPER_INTEGRAL", "Filter", "Support", "check_channels", "taper"]
 
@@ -43,7 +43,7 @@ class Filter(nn.Module, ABC):
             stays as it is. Can be set at any time.
 
     Raises:
-        TypeError, ValueError: a side of the support is not a number, or not greater than 0.
+        TypeError, ValueError: a side of the support is not a number, or not from 1e-18 to 1e18.
 
     Example:
         >>> class Gaussian(Filter):
@@ -69,10 +69,9 @@ class Filter(nn.Module, ABC):
 
     def __init__(self, support: Scale, vanishes: bool, partition_of_unity: bool = False) -> None:
         super().__init__()
-        height, width = as_pair(support, "support")
-        self.support: Support = as_scale(height, "support"), as_scale(width, "support")
+        self.support: Support = as_support(support, "support")
         self.vanishes = vanishes
-        self.partition_of_unity = partition_of_unity
+        self.partition_of_unity = as_flag(partition_of_unity, "partition_of_unity")
 
     @abstractmethod
     def basis(self, offsets: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from cclib.arguments import Scale, as_size
+from cclib.arguments import Scale, as_choice, as_size, check_numbers
 from cclib.filters.base import Filter
 from cclib.filters.registry import register
 
@@ -64,12 +64,11 @@ class ClassicalFilter(Filter):
     anchor: Tensor
 
     def __init__(self, kind: str, channels: int, *, partition_of_unity: bool = False) -> None:
-        if kind not in KERNELS:
-            raise ValueError(f"kind must be one of {', '.join(KERNELS)}, got {kind!r}")
-        side, self.kernel = KERNELS[kind]
+        side, self.kernel = KERNELS[as_choice(kind, KERNELS, "kind")]
         super().__init__((Fraction(side), Fraction(side)), kind != "box", partition_of_unity)
         self.kind = kind
         self.channels = as_size(channels, "channels")
+        check_numbers(self.channels, "channels")
         self.register_buffer("anchor", torch.empty(0), persistent=False)  # has the device: it follows .to()
 
     def mass(self, offsets: Tensor) -> Tensor:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from decimal import Decimal
 
 import torch
 from torch import Tensor, nn
 
-from cclib.arguments import Scale, as_fraction, as_pair
+from cclib.arguments import Scale, as_flag, as_support, check_numbers, shown
 from cclib.filters.base import TAPER_INTEGRAL, Filter, check_channels, taper
 
 __all__ = ["LearnedFilter"]
+
+MOST_FEATURES = 2**18  # a kernel of 512 × 512; the initialisation evaluates each at 1024 offsets
 
 
 class LearnedFilter(Filter):
@@ -34,9 +37,14 @@ class LearnedFilter(Filter):
         partition_of_unity: bool = False,
     ) -> None:
         check_channels(in_channels, out_channels, groups)
-        height, width = as_pair(kernel_size, "kernel_size")
-        support = as_fraction(height, "kernel_size"), as_fraction(width, "kernel_size")
-        super().__init__(support, window, partition_of_unity)
+        support = as_support(kernel_size, "kernel_size")
+        if features > MOST_FEATURES:
+            raise ValueError(
+                f"kernel_size or features must ask for at most {MOST_FEATURES:,} scalar functions, got "
+                f"kernel_size={shown(kernel_size)}, {Decimal(features):.2e} functions"
+            )
+        check_numbers(features * out_channels * (in_channels // groups), "kernel_size, in_channels and out_channels")
+        super().__init__(support, as_flag(window, "window"), partition_of_unity)
         self.window = window
         self.weight = nn.Parameter(torch.empty(features, out_channels, in_channels // groups))
 
@@ -72,5 +80,10 @@ class LearnedFilter(Filter):
         offsets = torch.stack(torch.meshgrid(*(steps * float(side) for side in self.support), indexing="ij"), -1)
         with torch.no_grad():
             energy = self.basis(offsets).square().sum(-1).mean()
+            if not 0 < float(energy) < math.inf:
+                raise ValueError(
+                    f"kernel_size={shown(self.support)} and the settings of {type(self).__name__} must give functions "
+                    f"whose mean square is a number greater than 0, got {float(energy)}"
+                )
             fan_in = self.weight.shape[2] * float(self.support[0] * self.support[1])
             self.weight.normal_(0, math.sqrt(2 / (fan_in * float(energy))))

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from cclib.arguments import Scale, as_fraction, as_pair, as_size
+from cclib.arguments import Scale, as_choice, as_fraction, as_size, as_support, check_numbers
 from cclib.filters.learned import LearnedFilter
 from cclib.filters.registry import register
 
@@ -77,11 +77,8 @@ class MLPFilter(LearnedFilter):
         hidden: int = 32,
         frequency: float = 6.0,
     ) -> None:
-        if trunk not in TRUNKS:
-            raise ValueError(f"trunk must be one of {', '.join(TRUNKS)}, got {trunk!r}")
-        if features is None:
-            height, width = as_pair(kernel_size, "kernel_size")
-            features = max(1, math.ceil(as_fraction(height, "kernel_size") * as_fraction(width, "kernel_size")))
+        as_choice(trunk, TRUNKS, "trunk")
+        features = math.ceil(math.prod(as_support(kernel_size, "kernel_size"))) if features is None else features
         as_size(features, "features")
         as_size(hidden, "hidden")
         frequency = float(as_fraction(frequency, "frequency"))
@@ -94,6 +91,7 @@ class MLPFilter(LearnedFilter):
             window=window,
             partition_of_unity=partition_of_unity,
         )
+        check_numbers(hidden * features, "hidden and features")
         self.trunk = TRUNKS[trunk](hidden, features, frequency)
         self.reset_coefficients()
 

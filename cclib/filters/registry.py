@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from cclib.arguments import Scale
+from cclib.arguments import Scale, as_choice
 from cclib.filters.base import Filter
 
 __all__ = ["FILTERS", "Maker", "make", "register"]
@@ -68,9 +68,8 @@ def make(kind: str, in_channels: int, out_channels: int, kernel_size: Scale, *, 
         ValueError: ``kind`` is not known, or an argument breaks a rule of that filter.
         TypeError: what is registered under this name makes no ``Filter``.
     """
-    if kind not in FILTERS:
-        raise ValueError(f"filter must be a Filter or one of {', '.join(FILTERS)}, got {kind!r}")
-    filter = FILTERS[kind](in_channels, out_channels, kernel_size, groups=groups, window=window)
+    maker = FILTERS[as_choice(kind, FILTERS, "filter", beside="a Filter or ")]
+    filter = maker(in_channels, out_channels, kernel_size, groups=groups, window=window)
     if not isinstance(filter, Filter):
         raise TypeError(f"what is registered as {kind!r} must make a cclib.filters.Filter, got {type(filter).__name__}")
     return filter

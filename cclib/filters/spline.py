@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cclib.arguments import Scale, as_fraction, as_pair, as_size
+from cclib.arguments import Scale, as_pair, as_scale, as_size, as_support, shown
 from cclib.filters.classical import keys_cubic
 from cclib.filters.learned import LearnedFilter
 from cclib.filters.registry import register
@@ -45,18 +45,17 @@ class SplineFilter(LearnedFilter):
         window: bool = False,
         partition_of_unity: bool = False,
     ) -> None:
-        sides = as_pair(kernel_size, "kernel_size")
-        gaps = tuple(as_fraction(gap, "spacing") for gap in as_pair(spacing, "spacing"))
-        if min(gaps) <= 0:
-            raise ValueError(f"spacing must be greater than 0, got {spacing!r}")
+        sides = as_support(kernel_size, "kernel_size")
+        gaps = tuple(as_scale(gap, "spacing") for gap in as_pair(spacing, "spacing"))
         steps = tuple(as_size(step, "dilation") for step in as_pair(dilation, "dilation"))
-        extents = [as_fraction(side, "kernel_size") / gap for side, gap in zip(sides, gaps, strict=True)]
+        extents = [side / gap for side, gap in zip(sides, gaps, strict=True)]
         if any(extent.denominator != 1 for extent in extents):
-            raise ValueError(f"spacing={spacing!r} must divide kernel_size={kernel_size!r}")
+            raise ValueError(f"spacing={shown(spacing)} must divide kernel_size={shown(kernel_size)}")
         counts = [(extent - 1) / step + 1 for extent, step in zip(extents, steps, strict=True)]
         if any(count.denominator != 1 for count in counts):
             raise ValueError(
-                f"dilation={dilation!r} must divide kernel_size / spacing − 1, got kernel_size={kernel_size!r}"
+                f"dilation={shown(dilation)} must divide kernel_size / spacing − 1, got "
+                f"kernel_size={shown(kernel_size)}"
             )
         self.dilation = steps
         self.gaps = gaps

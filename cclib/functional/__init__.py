@@ -12,8 +12,9 @@ and ``choice`` picks one by their costs. They go by engines: ``convolutions``, `
 (with ``plans``) and ``lines``. The ``reference`` is the definition in a few lines.
 """
 
-from cclib.functional.call import IMPLEMENTATIONS, cc_conv2d, check_input, convolve, place
+from cclib.functional.call import CHOICES, FLOATS, IMPLEMENTATIONS, cc_conv2d, check_input, convolve, place
 from cclib.functional.choice import explain
 from cclib.functional.tables import PADDING_MODES
 
-__all__ = ["IMPLEMENTATIONS", "PADDING_MODES", "cc_conv2d", "check_input", "convolve", "explain", "place"]
+__all__ = ["CHOICES", "FLOATS", "IMPLEMENTATIONS", "PADDING_MODES", "cc_conv2d", "check_input", "convolve", "explain"]
+__all__ += ["place"]

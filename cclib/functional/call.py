@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cclib.arguments import Array, Number, Scale, Size, Start, as_fraction, as_pair, as_size
+from cclib.arguments import Array, Number, Scale, Size, Start, as_choice, as_fraction, as_pair, as_size
 from cclib.filters.base import Filter
 from cclib.functional.cache import needs_gradient, remembered
 from cclib.functional.choice import check_memory
@@ -26,9 +26,13 @@ from cclib.functional.tables import PADDING_MODES, padded_axis
 from cclib.geometry import Axis, DiscreteAxis, Window, layer_axes
 from cclib.graphs import constant, fixed
 
-__all__ = ["IMPLEMENTATIONS", "Place", "cc_conv2d", "check_input", "convolve", "place"]
+__all__ = ["CHOICES", "FLOATS", "IMPLEMENTATIONS", "Place", "cc_conv2d", "check_input", "convolve", "place"]
 
 IMPLEMENTATIONS = ("reference", *OPERATORS)
+
+CHOICES = ("auto", *IMPLEMENTATIONS)
+
+MOST_SKIPPED = 1024  # outputs at one end of an axis that are looked at one by one
 
 
 def cc_conv2d(
@@ -94,6 +98,9 @@ def cc_conv2d(
     check_input(x, filter, bias, groups, padding_mode)
     where = place(x, filter, scale, size, start, groups, padding_mode, stretch, unit)
     return convolve(x, filter, bias, where, implementation)
+
+
+FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)  # in which torch computes
 
 
 class Place(NamedTuple):
@@ -255,7 +262,10 @@ def new_place(
 
 
 def part_that_reads(axis: Axis, window: Window) -> range:
-    """The outputs from the first to the last of those that read a pixel of the image."""
+    """The outputs from the first to the last of those that read a pixel of the image.
+
+    Of a filter narrower than a pixel so many may fall between the pixels that some of them are left at the ends.
+    """
     start, step, reach, unit = window.bounds(axis)
     last = (axis.n_in - 1) * unit
     # −reach ≤ start + output * step ≤ last + reach, as integers; what an open window does not reach is cut off below
@@ -266,11 +276,11 @@ def part_that_reads(axis: Axis, window: Window) -> range:
         taps = window.taps(start + output * step, reach, unit)
         return bool(range(max(taps.start, 0), min(taps.stop, axis.n_in)))
 
-    while outputs and not reads(outputs[0]):
-        outputs = outputs[1:]
-    while outputs and not reads(outputs[-1]):
-        outputs = outputs[:-1]
-    return outputs
+    few = outputs[:MOST_SKIPPED]
+    first = next((index for index, output in enumerate(few) if reads(output)), len(few))
+    outputs = outputs[first:]
+    few = outputs[::-1][:MOST_SKIPPED]
+    return outputs[: len(outputs) - next((index for index, output in enumerate(few) if reads(output)), len(few))]
 
 
 def convolve(x: Tensor, filter: Filter, bias: Tensor | None, where: Place, implementation: str) -> Tensor:
@@ -279,9 +289,7 @@ def convolve(x: Tensor, filter: Filter, bias: Tensor | None, where: Place, imple
     Raises:
         ValueError: there is no such implementation, it cannot serve, or it would need very much memory.
     """
-    if implementation != "auto" and implementation not in IMPLEMENTATIONS:
-        names = ", ".join(("auto", *IMPLEMENTATIONS))
-        raise ValueError(f"implementation must be one of {names}, got {implementation!r}")
+    as_choice(implementation, CHOICES, "implementation")
     if x.ndim == 3:
         return convolve(x.unsqueeze(0), filter, bias, where, implementation).squeeze(0)
     x = x.to(result_dtype(x))
@@ -302,9 +310,11 @@ def summed(x: Tensor, filter: Filter, bias: Tensor | None, where: Place, impleme
     with torch.autocast(x.device.type, enabled=False):
         if not where.reads:
             return nothing(x, filter, where.size)
-        if implementation == "reference":
-            return reference(x, filter, bias, key, where.groups)
         coefficients = filter.coefficients()
+        if implementation == "reference":
+            if not torch.compiler.is_compiling():
+                picked(x, coefficients, key, implementation)
+            return reference(x, filter, bias, key, where.groups)
         if transformed(x):
             functions = sample(filter.basis, filter, key, x)
             return contract(x, functions, coefficients, bias, key, where.groups)
@@ -326,7 +336,7 @@ def summed(x: Tensor, filter: Filter, bias: Tensor | None, where: Place, impleme
 def extended(x: Tensor, filter: Filter, where: Place) -> Tensor:
     """The image with what lies outside of it, as far as it is read."""
     if not torch.compiler.is_compiling():
-        numbers = x.shape[0] * x.shape[1] * where.extended[0] * where.extended[1]
+        numbers = max(x.shape[0], 1) * x.shape[1] * where.extended[0] * where.extended[1]  # tables are made for none
         output = x.shape[0] * filter.coefficients().shape[1] * where.size[0] * where.size[1]
         check_memory(numbers, x.numel() + output)
     return extend(x, where.rows, where.columns)
@@ -366,11 +376,16 @@ def check_input(x: Tensor, filter: Filter, bias: Tensor | None, groups: int, pad
         raise ValueError(
             f"x must have 4 dimensions (batch, channels, height, width), or 3 unbatched, got shape {tuple(x.shape)}"
         )
-    if not x.is_floating_point():
-        raise TypeError(f"x must be of a floating-point type, got {x.dtype}")
+    if x.dtype not in FLOATS:
+        raise TypeError(f"x must be of a floating-point type, 16 to 64 bits wide, got {x.dtype}")
+    if x.layout is not torch.strided:
+        raise TypeError(f"x must be a dense tensor, as x.to_dense() is, got one of layout {x.layout}")
     if not isinstance(filter, Filter):
         raise TypeError(f"filter must be a cclib.filters.Filter, got {type(filter).__name__}")
-    out_channels, in_per_group = filter.coefficients().shape[1:]
+    coefficients = filter.coefficients()
+    out_channels, in_per_group = coefficients.shape[1:]
+    if coefficients.device != x.device:
+        raise ValueError(f"filter must be on the device of x, {x.device}, got one on {coefficients.device}")
     as_size(groups, "groups")
     if out_channels % groups:
         raise ValueError(f"groups must divide the filter's {out_channels} out_channels, got {groups}")
@@ -383,12 +398,11 @@ def check_input(x: Tensor, filter: Filter, bias: Tensor | None, groups: int, pad
         raise TypeError(f"bias must be a Tensor or None, got {type(bias).__name__}")
     if bias is not None and tuple(bias.shape) != (out_channels,):
         raise ValueError(f"bias must have shape ({out_channels},), got {tuple(bias.shape)}")
-    if bias is not None and not bias.is_floating_point():
-        raise TypeError(f"bias must be of a floating-point type, got {bias.dtype}")
+    if bias is not None and (bias.dtype not in FLOATS or bias.layout is not torch.strided):
+        raise TypeError(f"bias must be dense and of a floating-point type, got {bias.dtype} of layout {bias.layout}")
     if bias is not None and bias.device != x.device:
         raise ValueError(f"bias must be on the device of x, {x.device}, got {bias.device}")
-    if padding_mode not in PADDING_MODES:
-        raise ValueError(f"padding_mode must be one of {', '.join(PADDING_MODES)}, got {padding_mode!r}")
+    as_choice(padding_mode, PADDING_MODES, "padding_mode")
     parameter = next(filter.parameters(), None)
     if parameter is not None and parameter.dtype != x.dtype and not torch.is_autocast_enabled(x.device.type):
         raise TypeError(f"x and filter must have the same type, got {x.dtype} and {parameter.dtype}")

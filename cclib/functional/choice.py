@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
+from math import prod
 
-from cclib.arguments import Scale, Size, Start
+from cclib.arguments import Scale, Size, Start, as_size, shown
 from cclib.filters.base import Filter
 from cclib.functional.implementations import OPERATORS
 from cclib.functional.problem import Problem, Work, problem_of, windows_of
@@ -21,8 +23,20 @@ __all__ = ["MEMORY_LIMIT", "Candidate", "Explanation", "check_memory", "choose",
 
 MEMORY_LIMIT = 256 * 2**20  # bytes that the pick may need beside input and output, if any candidate needs fewer
 
-# A call that would hold more numbers than this, and more than so many times those of input and output, is refused.
+# A call that would hold more numbers than this, and more than so many times those of input and output, is refused; the
+# definition may hold more.
 MOST_NUMBERS, MOST_TIMES = 2**26, 64
+MOST_OF_REFERENCE = 2**29
+
+# Taps that are listed one by one, of both axes; and of the pairs that "phases" lists. Seconds, and some 100 MB.
+MOST_LISTED, MOST_PAIRS = 2**22, 2**25
+
+FEWER = (
+    "a scale nearer to 1, a smaller size, fewer phases (a ratio of small integers) or a smaller support (kernel_size "
+    "times unit) needs fewer"
+)
+
+MOST_READABLE = 10**12  # larger numbers are printed in powers of ten
 
 
 @dataclass(frozen=True)
@@ -65,8 +79,9 @@ class Explanation:
             f"{'pieces':>12}{'estimate ms':>14}"
         ]
         lines += [
-            f"{c.implementation:<16}{c.multiply_adds:>16,}{c.moved / 2**20:>12.2f}{c.bytes / 2**20:>16.2f}"
-            f"{c.calls:>8}{c.pieces:>12,}{c.seconds * 1e3:>14.2f}"
+            f"{c.implementation:<16}{readable(c.multiply_adds, ','):>16}{readable(Decimal(c.moved) / 2**20, '.2f'):>12}"
+            f"{readable(Decimal(c.bytes) / 2**20, '.2f'):>16}"
+            f"{readable(c.calls, ''):>8}{readable(c.pieces, ','):>12}{readable(c.seconds * 1e3, '.2f'):>14}"
             for c in self.candidates
         ]
         return "\n".join([*lines, f"auto picks {self.implementation}"])
@@ -96,13 +111,19 @@ def explain(
     Raises:
         TypeError, ValueError: an argument breaks its rule; the message names it, its value and the rule.
     """
+    listed = isinstance(x_shape, Sequence) and not isinstance(x_shape, str | bytes)
+    if not listed and len(getattr(x_shape, "shape", ())) != 1:
+        raise TypeError(f"x_shape must be a sequence of integers, got {type(x_shape).__name__}")
     if len(x_shape) != 4:
-        raise ValueError(f"x_shape must be (batch, channels, height, width), got {tuple(x_shape)}")
-    batch, channels, height, width = x_shape
+        raise ValueError(f"x_shape must be (batch, channels, height, width), got {shown(x_shape)}")
+    if not isinstance(filter, Filter):
+        raise TypeError(f"filter must be a cclib.filters.Filter, got {type(filter).__name__}")
+    as_size(element_size, "element_size")
+    batch, channels, height, width = (as_size(side, "each part of x_shape") for side in x_shape)
     features, out_channels, in_per_group = filter.coefficients().shape
     if channels % in_per_group:
         raise ValueError(
-            f"x_shape must have a multiple of the filter's {in_per_group} channels per group, got {channels}"
+            f"x_shape must have a multiple of the filter's {in_per_group} channels per group, got {shown(channels)}"
         )
     axes = resize_axes(height, width, scale, size, start)
     windows = windows_of(axes, filter.support, not filter.vanishes, stretch, unit)
@@ -147,22 +168,52 @@ def pick(
         ValueError: it cannot serve, or would need very much more memory than input and output.
     """
     work = Work(problem_of(key), shape, matrices, element_size)
+    if implementation == "reference":
+        check_listed(work, by_output=True)
+        check_memory(of_reference(work), work.images, MOST_OF_REFERENCE)
+        return implementation
     candidates = {candidate.implementation: candidate for candidate in choose(work).candidates}
     name = next(iter(candidates)) if implementation == "auto" else implementation
     if name not in candidates:
         raise ValueError(f"implementation {name!r} has no groups, got groups={work.problem.groups}")
     check_memory(candidates[name].bytes // element_size, work.images)
+    check_listed(work, by_output=name != "phases")
     return name
 
 
-def check_memory(numbers: int, images: int) -> None:
+def of_reference(work: Work) -> int:
+    """Numbers that the definition holds: the taps of all outputs, one by one, and the weights of each."""
+    axes = zip(work.problem.axes, work.problem.counts, strict=True)
+    return prod(axis.n_out * counts.most for axis, counts in axes) * (
+        work.shape[0] * work.shape[1] + work.matrix + work.matrices[0]
+    )
+
+
+def check_memory(numbers: int, images: int, most: int = MOST_NUMBERS) -> None:
     """Refuse a call that would hold so many numbers, for ``images`` numbers of input and output.
 
     Raises:
         ValueError: they are too many; the message says how many.
     """
-    if numbers > max(MOST_NUMBERS, MOST_TIMES * images):
+    if numbers > max(most, MOST_TIMES * images):
         raise ValueError(
-            f"this call would hold {numbers:.1e} numbers for {images:.1e} of input and output; a scale nearer to 1, "
-            "fewer phases (a ratio of small integers) or a smaller support needs fewer"
+            f"this call would hold {Decimal(numbers):.1e} numbers for {Decimal(images):.1e} of input and output; "
+            f"{FEWER}"
         )
+
+
+def check_listed(work: Work, by_output: bool) -> None:
+    """Refuse a call that would list very many taps, those of each phase or ``by_output``.
+
+    Raises:
+        ValueError: they are too many; the message says how many.
+    """
+    axes = zip(work.problem.axes, work.problem.counts, strict=True)
+    listed = sum(axis.n_out * counts.most if by_output else counts.phases + counts.offsets for axis, counts in axes)
+    if listed > MOST_LISTED or (not by_output and work.phases > 1 and work.offsets > MOST_PAIRS):
+        raise ValueError(f"this call would list {Decimal(max(listed, work.offsets)):.1e} taps one by one; {FEWER}")
+
+
+def readable(number: int | float | Decimal, form: str) -> str:
+    """A number in this form, or in powers of ten where it is very large."""
+    return format(number, form) if number < MOST_READABLE else f"{Decimal(number):.2e}"

@@ -7,10 +7,12 @@ from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import prod
 
-from cclib.arguments import Scale, as_pair, as_scale
+from cclib.arguments import Scale, as_flag, as_pair, as_scale, shown
 from cclib.geometry import Axes, Axis, Counts, Grid, Window, counts_of, taps_of
 
 __all__ = ["Problem", "Work", "exact_unit", "problem_of", "windows_of"]
+
+MOST_OUTPUTS = 2**32  # of one channel of one image
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,22 @@ class Problem:
         windows: which inputs they read, (vertical, horizontal).
         groups: as in ``cc_conv2d``.
         stretch: whether the mass of the taps of each output is made one, as where the filter is stretched.
+
+    Raises:
+        ValueError: the outputs of one channel would be more than 2^32.
     """
 
     axes: Axes
     windows: tuple[Window, Window]
     groups: int
     stretch: bool
+
+    def __post_init__(self) -> None:
+        """Refuse (``ValueError``) more outputs than a tensor is made of."""
+        if prod(self.size) > MOST_OUTPUTS:
+            raise ValueError(
+                f"scale or size asks for {prod(self.size):.1e} outputs of each channel, more than {MOST_OUTPUTS:.1e}"
+            )
 
     @cached_property
     def key(self) -> str:
@@ -176,10 +188,12 @@ def exact_unit(unit: Scale, stretch: bool) -> tuple[Fraction, Fraction]:
     """The filter's unit in input pixels, (vertical, horizontal).
 
     Raises:
-        TypeError, ValueError: it is no number or pair of numbers greater than 0, or it is given beside ``stretch``.
+        TypeError, ValueError: it is no number or pair of numbers greater than 0, or it is given beside ``stretch``;
+            ``stretch`` is neither True nor False.
     """
+    as_flag(stretch, "stretch")
     given = as_pair(unit, "unit")
     vertical, horizontal = as_scale(given[0], "unit"), as_scale(given[1], "unit")
     if stretch and (vertical != 1 or horizontal != 1):
-        raise ValueError(f"unit must be 1 with stretch=True, which sets it to max(1, 1 / scale), got {unit!r}")
+        raise ValueError(f"unit must be 1 with stretch=True, which sets it to max(1, 1 / scale), got {shown(unit)}")
     return vertical, horizontal

@@ -15,6 +15,8 @@ from cclib.functional.problem import Problem, Work
 
 __all__ = ["Cost", "Gradients", "Implementation", "Speed", "of_bias", "speeds"]
 
+LARGEST = 10**300  # that is counted; more would be no float
+
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
 
 
@@ -79,8 +81,9 @@ class Speed:
 
     def seconds(self, cost: Cost, element_size: int) -> float:
         """The time at ``element_size`` bytes a number."""
-        moving = element_size * cost.moved * self.moved
-        return cost.multiply_adds * self.multiply_adds + moving + cost.calls * self.calls + cost.pieces * self.pieces
+        counted = cost.multiply_adds, element_size * cost.moved, cost.calls, cost.pieces
+        multiply_adds, moved, calls, pieces = (min(count, LARGEST) for count in counted)
+        return multiply_adds * self.multiply_adds + moved * self.moved + calls * self.calls + pieces * self.pieces
 
 
 @lru_cache(maxsize=1)

@@ -23,6 +23,7 @@ __all__ = ["extend", "memory_format", "result_dtype", "sample"]
 NUMBERS_PER_OFFSET = 128  # about what a filter keeps for its gradient
 FEW_NUMBERS = 2**18  # so many are kept in any case
 POINTS_PER_PIXEL = 4  # of each axis, at which a filter is integrated
+MOST_POINTS = 2**22  # of both axes: a support of 512 × 512 pixels
 
 
 def sample(
@@ -124,6 +125,11 @@ def with_integral(
     """
     sides = [float(side) for side in filter.support]
     counts = [math.ceil(POINTS_PER_PIXEL * side) for side in sides]
+    if math.prod(counts) > MOST_POINTS:
+        raise ValueError(
+            f"partition_of_unity needs the filter at {math.prod(counts):.1e} points, more than {MOST_POINTS:.1e}; a "
+            f"smaller kernel_size than {sides} needs fewer"
+        )
     axes = [
         (torch.arange(count, dtype=offsets.dtype, device=offsets.device) + (1 - count) / 2) * (side / count)
         for side, count in zip(sides, counts, strict=True)

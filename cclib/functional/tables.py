@@ -12,6 +12,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from cclib.arguments import shown
 from cclib.functional.derivatives import plain_tensors
 from cclib.functional.problem import problem_of
 from cclib.geometry import Taps
@@ -137,7 +138,7 @@ def padded_axis(n: int, low: int, high: int, padding_mode: str) -> str:
 def check_padding(n: int, low: int, high: int, padding_mode: str) -> None:
     widest = max(-low, high - n + 1)
     if padding_mode == "reflect" and widest > n - 1:
-        raise ValueError(f"padding_mode 'reflect' allows a pad of at most {n - 1} on {n} pixels, got {widest}")
+        raise ValueError(f"padding_mode 'reflect' allows a pad of at most {n - 1} on {n} pixels, got {shown(widest)}")
 
 
 def padding_index(pixels: Sequence[int], n: int, padding_mode: str) -> list[int]:

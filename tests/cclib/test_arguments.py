@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cclib.arguments import as_fraction, as_pair, as_scale, as_size
+from cclib.arguments import as_choice, as_flag, as_fraction, as_pair, as_scale, as_size, as_support, shown
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=150)
 
@@ -24,6 +24,10 @@ PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples
         (Fraction(5, 7), Fraction(5, 7)),
         (math.sqrt(0.5), Fraction(math.sqrt(0.5))),
         (1e-9, Fraction(1e-9)),
+        (1 / 9_999, Fraction(1, 9_999)),
+        (1 / 10_000, Fraction(1, 10_000)),  # the largest denominator
+        (1 / 10_001, Fraction(1 / 10_001)),
+        (torch.tensor(1 / 10_000), Fraction(1, 10_000)),
         (np.float64(0.9), Fraction(9, 10)),
         (np.float32(0.5), Fraction(1, 2)),
         (np.int64(3), Fraction(3)),
@@ -109,6 +113,58 @@ def test_a_size(value):
 def test_a_size_is_at_least_one(value):
     with pytest.raises(ValueError, match="size must be at least 1, got"):
         as_size(value, "size")
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**4000), Fraction(10**400, 3), Fraction(1, 10**4000)])
+def test_a_number_is_one_that_a_float_can_be_near_to(value):
+    with pytest.raises(
+        ValueError, match=r"scale must be less than 2\^1023, with a denominator of at most 4096 bits, got"
+    ):
+        as_fraction(value, "scale")
+
+
+def test_a_tensor_without_values_is_no_number():
+    for read in (as_fraction, as_scale, as_size):
+        with pytest.raises(TypeError, match="size must be a number, got a tensor without values"):
+            read(torch.tensor(1.0, device="meta"), "size")
+    with pytest.raises(TypeError, match=r"size must be a number or a pair .* got a sparse tensor"):
+        as_pair(torch.ones(2).to_sparse(), "size")
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "True", [True], torch.tensor(True)])
+def test_a_switch_is_true_or_false(value):
+    with pytest.raises(TypeError, match="stretch must be True or False, got "):
+        as_flag(value, "stretch")
+    assert as_flag(True, "stretch") is True
+
+
+@pytest.mark.parametrize("value", ["c", ["a"], {"a": 1}, None, 1, torch.zeros(2)])
+def test_a_name_is_one_of_the_choices(value):
+    with pytest.raises(ValueError, match="kind must be a Filter or one of a, b, got "):
+        as_choice(value, ("a", "b"), "kind", beside="a Filter or ")
+    assert as_choice("a", ("a", "b"), "kind") == "a"
+
+
+@pytest.mark.parametrize("value", [1e-300, 5e-324, 1e19, (3, 1e300)])
+def test_a_support_is_one_of_float32(value):
+    with pytest.raises(ValueError, match=r"kernel_size must be from 1e-18 to 1e18, .* got "):
+        as_support(value, "kernel_size")
+    assert as_support((1e-18, 1e18), "kernel_size") == (Fraction(1e-18), 10**18)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (10**4000, "an integer of 13288 bits"),
+        ((1, 10**4000), "(1, an integer of 13288 bits)"),
+        (Fraction(1, 3), "Fraction(1, 3)"),
+        (-1.5, "-1.5"),
+        ("siren", "'siren'"),
+    ],
+)
+def test_an_error_shows_any_value(value, text):
+    assert shown(value) == text
+    assert len(shown("x" * 10_000)) < 300
 
 
 @pytest.mark.parametrize("value", [0, -0.5, torch.tensor(-1.0)])

@@ -151,6 +151,21 @@ def test_a_converted_layer_serves_any_input_size_and_keeps_its_gradients(conv):
     assert layer(x[0]).shape == conv(x[0]).shape
 
 
+@pytest.mark.parametrize("padding", [6, 7, 12, (7, 6)])
+def test_a_circular_padding_goes_around_once_as_in_torch(padding):
+    conv = nn.Conv2d(2, 3, 3, padding=padding, padding_mode="circular")
+    layer, x = CCConv2d.from_conv(conv), torch.randn(1, 2, 6, 6)
+    if padding == 6:
+        torch.testing.assert_close(layer(x), conv(x), rtol=0, atol=1e-6)
+        return
+    with pytest.raises(RuntimeError, match="wrapping around more than once"):
+        conv(x)
+    for call in (lambda: layer(x), lambda: layer.freeze(6)):
+        with pytest.raises(ValueError, match=r"padding_mode 'circular' .* allows a pad of at most 6 on 6 pixels, got"):
+            call()
+    assert layer(x, scale=1).shape == (1, 3, 6, 6)  # no geometry of a discrete layer
+
+
 def test_a_converted_layer_is_a_copy_of_its_own():
     conv = nn.Conv2d(2, 3, 3).double().eval()
     layer = CCConv2d.from_conv(conv)
@@ -215,7 +230,9 @@ def test_what_cannot_be_converted(conv, error, words):
 
 
 def test_a_converted_layer_without_output():
-    with pytest.raises(ValueError, match=r"input size 4 with padding \(0, 0\) is smaller than kernel_size 5"):
+    with pytest.raises(
+        ValueError, match=r"x must have at least 5 pixels .* kernel_size 5 and padding \(0, 0\), got an input size of 4"
+    ):
         CCConv2d.from_conv(nn.Conv2d(2, 2, (3, 5)))(torch.zeros(1, 2, 4, 4))
     with pytest.raises(ValueError, match=r"x must have 2 channels .*, got 3"):
         CCConv2d.from_conv(nn.Conv2d(2, 2, 3))(torch.zeros(1, 3, 8, 8))

@@ -222,6 +222,15 @@ def test_arguments_that_are_no_network_or_no_image_are_named():
         cclib.freeze(layer, 9)
     with pytest.raises(TypeError, match="x must be a Tensor, got NoneType"):
         frozen(None)
+    with pytest.raises(TypeError, match=r"x must be of the type torch\.float32 of the frozen .*float64"):
+        frozen(torch.zeros(1, 2, 6, 6).double())
+    x = torch.zeros(1, 2, 6, 6)
+    for other in (x.to("meta"), x.to_sparse()):
+        with pytest.raises(ValueError, match="x must be a dense tensor on the device of the frozen layer, cpu"):
+            frozen(other)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert frozen(x.bfloat16()).dtype == torch.bfloat16
+    assert frozen.double()(x.double()).dtype == torch.float64
     for shape in ((6, 6), (1, 1, 2, 6, 6), (1, 3, 6, 6)):
         words = rf"x must be \(batch, 2 channels, height, width\), .* got shape {re.escape(str(shape))}"
         with pytest.raises(ValueError, match=words):

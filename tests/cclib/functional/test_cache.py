@@ -263,6 +263,21 @@ def test_nothing_is_cached_of_tensors_that_do_not_count_their_changes(implementa
         assert not torch.allclose(layer(IMAGE), before)
 
 
+@every_path
+def test_stretched_and_plain_are_cached_apart(implementation, scale):
+    """Also where nothing is scaled down, so that both read the same taps at the same offsets."""
+    filter = make().filter
+    layers = [
+        CCConv2d(2, 2, 3, scale=max(scale, 1.5), filter=filter, stretch=stretch, implementation=implementation)
+        for stretch in (False, True)
+    ]
+    outputs = [inferred(layer) for layer in (*layers, *layers)]
+    for layer, first, second in zip(layers, outputs[:2], outputs[2:], strict=True):
+        assert torch.equal(first, second)
+        torch.testing.assert_close(first, layer(IMAGE.clone().requires_grad_()).detach(), rtol=0, atol=1e-5)
+    assert not torch.allclose(outputs[0], outputs[1], atol=1e-2)
+
+
 def test_types_are_cached_apart():
     layer = make()
     expected = inferred(layer)

@@ -130,7 +130,8 @@ SIREN = MLPFilter(4, 6, 3)
     [
         (((4, 6, 5), SIREN), r"x_shape must be \(batch, channels, height, width\), got \(4, 6, 5\)"),
         (((1, 5, 6, 5), SIREN), "x_shape must have a multiple of the filter's 4 channels per group, got 5"),
-        (((1, 4, 0, 5), SIREN), "input size must be at least 1, got 0"),
+        (((1, 4, 6, -5), SIREN), "each part of x_shape must be at least 1, got -5"),
+        (((1, 4, 0, 5), SIREN), "each part of x_shape must be at least 1, got 0"),
     ],
 )
 def test_explain_of_bad_input(arguments, words):
@@ -138,3 +139,28 @@ def test_explain_of_bad_input(arguments, words):
         explain(*arguments)
     with pytest.raises(ValueError, match="scale must be greater than 0"):
         explain((1, 4, 6, 5), SIREN, scale=-1)
+    for size in (0, -4):
+        with pytest.raises(ValueError, match=f"element_size must be at least 1, got {size}"):
+            explain((1, 4, 6, 5), SIREN, element_size=size)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        (((1, 4, 6, 5), "siren"), {}, r"filter must be a cclib\.filters\.Filter, got str"),
+        (((1, 4, 6, 5.0), SIREN), {}, r"each part of x_shape must be an integer, got 5\.0"),
+        ((4, SIREN), {}, "x_shape must be a sequence of integers, got int"),
+        (("abcd", SIREN), {}, "x_shape must be a sequence of integers, got str"),
+        (((1, 4, 6, 5), SIREN), {"element_size": "4"}, "element_size must be an integer, got '4'"),
+        (((1, 4, 6, 5), SIREN), {"stretch": 1}, "stretch must be True or False, got 1"),
+    ],
+)
+def test_explain_of_the_wrong_types(arguments, options, words):
+    with pytest.raises(TypeError, match=words):
+        explain(*arguments, **options)
+
+
+def test_costs_larger_than_a_float_are_printed():
+    explanation = explain((1, 4, 6, 5), SIREN, scale=1e-300, stretch=True)
+    assert all(math.isfinite(candidate.seconds) for candidate in explanation.candidates)
+    assert max(map(len, str(explanation).splitlines())) < 100
