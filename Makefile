@@ -10,7 +10,7 @@ export CCLIB_CLUSTER = $(CLUSTER)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test paper bench bench-choice refit format readme docs lab lock clean
+.PHONY: help repro test fuzz paper bench bench-choice refit format readme docs lab lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,10 @@ test: .venv/.installed  ## check style, types, units, every notebook at a small 
 	$(IN_VENV) lint-imports
 	$(RUN) nbstripout --keep-id --verify notebooks/*.ipynb
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+fuzz: CALLS ?= 100000
+fuzz: .venv/.installed  ## try random calls of the layer, sane and insane; CALLS=1000: so many
+	FUZZ_CALLS=$(CALLS) $(RUN) pytest tests/cclib/test_fuzz.py
 
 paper: .venv/.installed  ## run every experiment at the size of the paper's, on a GPU; finished ones are kept
 	@for notebook in notebooks/[0-9]*.ipynb; do \
