@@ -16,5 +16,14 @@ from cclib.functional.call import CHOICES, FLOATS, IMPLEMENTATIONS, cc_conv2d, c
 from cclib.functional.choice import explain
 from cclib.functional.tables import PADDING_MODES
 
-__all__ = ["CHOICES", "FLOATS", "IMPLEMENTATIONS", "PADDING_MODES", "cc_conv2d", "check_input", "convolve", "explain"]
-__all__ += ["place"]
+__all__ = [
+    "CHOICES",
+    "FLOATS",
+    "IMPLEMENTATIONS",
+    "PADDING_MODES",
+    "cc_conv2d",
+    "check_input",
+    "convolve",
+    "explain",
+    "place",
+]

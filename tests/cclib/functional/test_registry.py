@@ -25,8 +25,8 @@ def mine(monkeypatch):
     faster = replace(speeds()["phases"], multiply_adds=1e-15)
     monkeypatch.setitem(OPERATORS, "mine", added)
     monkeypatch.setattr(choice, "speeds", lambda: {**speeds(), "mine": faster})
-    monkeypatch.setattr(call, "IMPLEMENTATIONS", (*IMPLEMENTATIONS, "mine"))
-    monkeypatch.setattr("cclib.layers.IMPLEMENTATIONS", (*IMPLEMENTATIONS, "mine"))
+    monkeypatch.setattr(call, "CHOICES", ("auto", *IMPLEMENTATIONS, "mine"))
+    monkeypatch.setattr("cclib.layers.CHOICES", ("auto", *IMPLEMENTATIONS, "mine"))
     choice.pick.cache_clear()
     yield
     choice.pick.cache_clear()
