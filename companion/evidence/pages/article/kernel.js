@@ -113,17 +113,6 @@ function bicubicReduced(picture, side, factors) {
   return { values: resized([picture], side, side, rows, columns)[0], height: rows.length, width: columns.length };
 }
 
-/** PSNR in dB of one picture to another of its size, without a border. */
-function psnrOf(one, other, border) {
-  let sum = 0;
-  for (let row = border; row < one.height - border; row++) {
-    for (let column = border; column < one.width - border; column++) {
-      sum += (one.values[row * one.width + column] - other.values[row * one.width + column]) ** 2;
-    }
-  }
-  return -10 * Math.log10(sum / ((one.height - 2 * border) * (one.width - 2 * border)));
-}
-
 (() => {
   const root = document.getElementById("kernel");
   const part = (name) => root.querySelector(`[data-part="${name}"]`);
@@ -145,27 +134,21 @@ function psnrOf(one, other, border) {
   const LOUDER = 40; // how much brighter errors are shown
   window.kernel = { reduced: (name, factors) => reduced(kernels[name], picture, data.side, factors), data, picture };
 
-  function show(canvas, { values, height, width }) {
-    canvas.width = width;
-    canvas.height = height;
-    const image = new ImageData(width, height);
-    values.forEach((value, at) => image.data.set([255 * value, 255 * value, 255 * value, 255], 4 * at));
-    canvas.getContext("2d").putImageData(image, 0, 0);
-  }
-
   const sliders = { both: part("both"), height: part("height"), width: part("width") };
 
   function draw() {
     const factors = ["height", "width"].map((name) => [Number(sliders[name].value), 10]);
     const answer = bicubicReduced(picture, data.side, factors);
-    show(part("answer"), answer);
+    const { height, width } = answer;
+    drawGrey(part("answer"), answer.values, width, height);
     for (const [name, kernel] of Object.entries(kernels)) {
-      const found = reduced(kernel, picture, data.side, factors);
-      show(part(name), found);
-      show(part(`${name}-error`), { ...found, values: found.values.map((value, at) => LOUDER * Math.abs(value - answer.values[at])) });
-      part(`${name}-psnr`).textContent = `${psnrOf(found, answer, BORDER).toFixed(1)} dB`;
+      const { values } = reduced(kernel, picture, data.side, factors);
+      drawGrey(part(name), values, width, height);
+      const error = values.map((value, at) => LOUDER * Math.abs(value - answer.values[at]));
+      drawGrey(part(`${name}-error`), error, width, height);
+      part(`${name}-psnr`).textContent = `${psnr(values, answer.values, BORDER, width, height).toFixed(1)} dB`;
     }
-    part("size").textContent = `${answer.height} × ${answer.width} px`;
+    part("size").textContent = `${height} × ${width} px`;
     for (const name of Object.keys(sliders)) {
       const words = (Number(sliders[name].value) / 10).toFixed(1);
       part(`${name}-value`).textContent = words;

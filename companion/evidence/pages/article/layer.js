@@ -86,11 +86,21 @@ function drift(outputs, nIn) {
 }
 
 /** Numbers in [0, 1], row by row, as a grey picture that fills a canvas. */
-function drawGrey(canvas, values, side) {
-  canvas.width = canvas.height = side;
-  const image = new ImageData(side, side);
+function drawGrey(canvas, values, width, height = width) {
+  canvas.width = width;
+  canvas.height = height;
+  const image = new ImageData(width, height);
   values.forEach((value, at) => image.data.set([255 * value, 255 * value, 255 * value, 255], 4 * at));
   canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+/** PSNR in dB of one picture to another, without a border. */
+function psnr(one, other, border, width, height = width) {
+  let sum = 0;
+  for (let row = border; row < height - border; row++) {
+    for (let column = border; column < width - border; column++) sum += (one[row * width + column] - other[row * width + column]) ** 2;
+  }
+  return -10 * Math.log10(sum / ((height - 2 * border) * (width - 2 * border)));
 }
 
 /** A listener that draws with the next frame, however many events come before. */

@@ -80,18 +80,6 @@ function axisWithin(nIn, nOut) {
   });
 }
 
-/** PSNR in dB of two pictures in [0, 1], without a border. */
-function psnr(one, other, side, border) {
-  let sum = 0;
-  for (let row = border; row < side - border; row++) {
-    for (let column = border; column < side - border; column++) {
-      const at = row * side + column;
-      sum += (Math.min(Math.max(one[at], 0), 1) - other[at]) ** 2;
-    }
-  }
-  return -10 * Math.log10(sum / (side - 2 * border) ** 2);
-}
-
 (() => {
   const root = document.getElementById("restorer");
   const data = JSON.parse(document.getElementById("restorer-data").textContent);
@@ -123,7 +111,7 @@ function psnr(one, other, side, border) {
     show(root.querySelector('[data-part="truth"]'), truth, size);
     for (const [name, picture] of Object.entries(restored)) {
       show(root.querySelector(`[data-part="${name}"]`), picture, size);
-      root.querySelector(`[data-part="${name}-psnr"]`).textContent = `${psnr(picture, truth, size, BORDER).toFixed(2)} dB`;
+      root.querySelector(`[data-part="${name}-psnr"]`).textContent = `${psnr(picture.map((value) => Math.min(Math.max(value, 0), 1)), truth, BORDER, size).toFixed(2)} dB`;
     }
     const words = `× ${Number(slider.value).toFixed(3)}: ${side} to ${size} px`;
     root.querySelector("output").textContent = words;
