@@ -9,6 +9,7 @@ taken. ``register`` makes it a choice by name, ``register_trunk`` a small networ
 """
 
 from cclib.filters.base import Filter
+from cclib.filters.bspline import BSplineFilter
 from cclib.filters.classical import KERNELS, ClassicalFilter
 from cclib.filters.fourier import Fourier
 from cclib.filters.learned import LearnedFilter
@@ -22,6 +23,7 @@ __all__ = [
     "FILTERS",
     "KERNELS",
     "TRUNKS",
+    "BSplineFilter",
     "ClassicalFilter",
     "Filter",
     "Fourier",

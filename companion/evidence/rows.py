@@ -154,16 +154,47 @@ ROWS: dict[str, dict[str, Declared]] = {
         "one schedule": Declared(
             claim="C5",
             statement="Any size can be chosen once trained, even if trained at one schedule",
-            quantity="accuracy over {others} other schedules, cc trained at one schedule, filters read in picture "
-            "coordinates, minus cc trained at many",
+            quantity="accuracy over {others} other schedules, cc with filters of B-splines trained at one schedule, "
+            "read in picture coordinates, minus cc trained at many",
             unit="points",
             better="higher",
             threshold="-price_points",
             reason="one more layer, or a few more epochs, gain about as much",
         ),
+        "one schedule, larger maps": Declared(
+            claim="C5",
+            statement="The same at the schedules whose maps are larger than at the one trained at",
+            quantity="accuracy over {larger} schedules of larger maps, cc with filters of B-splines trained at one "
+            "schedule, read in picture coordinates, minus cc trained at many",
+            unit="points",
+            better="higher",
+        ),
+        "one schedule, free filter": Declared(
+            claim="C5",
+            statement="The same with filters that are free between the offsets of the schedule trained at",
+            quantity="accuracy over {others} other schedules, cc trained at one schedule, filters read in picture "
+            "coordinates, minus cc trained at many",
+            unit="points",
+            better="higher",
+        ),
+        "B-spline, one schedule": Declared(
+            claim="C5",
+            statement="Filters of B-splines hold at sizes that training never saw",
+            quantity="accuracy over {others} other schedules, trained at one schedule, picture coordinates, cc with "
+            "filters of B-splines minus cc",
+            unit="points",
+            better="higher",
+        ),
+        "B-spline, nominal": Declared(
+            claim="C5",
+            statement="What filters of B-splines cost at the sizes trained at",
+            quantity="test accuracy at nominal sizes, trained at one schedule, cc with filters of B-splines minus cc",
+            unit="points",
+            better="higher",
+        ),
         "one schedule, pixels": Declared(
             claim="C5",
-            statement="The same with filters read in pixels",
+            statement="The same with free filters read in pixels",
             quantity="accuracy over {others} other schedules, cc trained at one schedule minus cc trained at many",
             unit="points",
             better="higher",
@@ -303,6 +334,17 @@ ROWS: dict[str, dict[str, Declared]] = {
             unit="%",
             better="lower",
         ),
+        **{
+            f"fraction, B-spline{training}": Declared(
+                claim="C8",
+                statement=f"{_SHIFT_KNOWN} by a fraction of a pixel answers nearly as before",
+                quantity="change of the logits at a cut-off of {cut_off:g} cycles per pixel, cc with filters of "
+                f"B-splines, shift known{training}",
+                unit="%",
+                better="lower",
+            )
+            for training in ("", ", trained with moves")
+        },
         "fraction, partition of unity": Declared(
             claim="C8",
             statement=f"{_SHIFT_KNOWN} by a fraction of a pixel answers nearly as before",
@@ -331,8 +373,15 @@ ROWS: dict[str, dict[str, Declared]] = {
             claim="C8",
             statement=f"{_SHIFT_KNOWN} by a fraction of a pixel changes its answer less than others do",
             quantity="change of the logits, cc, shift known, trained with moves, over conv with the "
-            "picture moved back, "
-            "trained with moves",
+            "picture moved back, trained with moves",
+            unit="",
+            better="lower",
+        ),
+        "change over moving back, B-spline": Declared(
+            claim="C8",
+            statement=f"{_SHIFT_KNOWN} by a fraction of a pixel changes its answer less than others do",
+            quantity="change of the logits, cc with filters of B-splines, shift known, trained with moves, over conv "
+            "with the picture moved back, trained with moves",
             unit="",
             better="lower",
             threshold="equal",
@@ -353,6 +402,23 @@ ROWS: dict[str, dict[str, Declared]] = {
             "picture is moved back",
             quantity="agreement, moves by any distance, cc, shift known, trained with moves, minus conv, shift known, "
             "trained with moves",
+            unit="points",
+            better="higher",
+        ),
+        "agreement, moved back, B-spline": Declared(
+            claim="C8",
+            statement=f"{_SHIFT_KNOWN} by a fraction of a pixel predicts more consistently than one whose "
+            "picture is moved back",
+            quantity="agreement, moves by any distance, cc with filters of B-splines, shift known, trained with moves, "
+            "minus conv, shift known, trained with moves",
+            unit="points",
+            better="higher",
+        ),
+        "accuracy, B-spline": Declared(
+            claim="C8",
+            statement="What filters of B-splines cost where nothing moves",
+            quantity="accuracy on pictures that have not moved, trained with moves, shift known, cc with filters of "
+            "B-splines minus cc",
             unit="points",
             better="higher",
         ),

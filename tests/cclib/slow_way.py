@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from cclib.filters import ClassicalFilter, Filter, MLPFilter, SplineFilter
+from cclib.filters import BSplineFilter, ClassicalFilter, Filter, MLPFilter, SplineFilter
 
 
 def slow_axis(n_in, scale, size, start):
@@ -151,7 +151,9 @@ def lengths(draw, filter, stretch):
 @st.composite
 def some_filters(draw):
     """A filter and its groups."""
-    kind = draw(st.sampled_from(["siren", "silu", "fourier", "spline", "linear", "cubic", "lanczos3", "box"]))
+    kind = draw(
+        st.sampled_from(["siren", "silu", "fourier", "spline", "bspline", "linear", "cubic", "lanczos3", "box"])
+    )
     torch.manual_seed(draw(st.integers(0, 9)))
     whole = draw(st.booleans())
     if kind in ("linear", "cubic", "lanczos3", "box"):
@@ -163,6 +165,9 @@ def some_filters(draw):
     if kind == "spline":
         sides = tuple(math.ceil(side) for side in support)
         filter: Filter = SplineFilter(*channels, sides, groups=groups, spacing=(1, 0.5), window=window)
+    elif kind == "bspline":
+        sides = tuple(math.ceil(side) + 1 for side in support)
+        filter = BSplineFilter(*channels, sides, groups=groups, degree=draw(st.integers(1, min(sides) - 1)))
     else:
         filter = MLPFilter(*channels, support, groups=groups, trunk=kind, window=window)
     filter.partition_of_unity = whole

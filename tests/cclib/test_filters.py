@@ -20,6 +20,7 @@ from cclib import CCConv2d, cc_conv2d
 from cclib.filters import (
     FILTERS,
     TRUNKS,
+    BSplineFilter,
     ClassicalFilter,
     Filter,
     MLPFilter,
@@ -31,7 +32,8 @@ from cclib.filters import (
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 CLASSICAL = ("linear", "cubic", "lanczos3", "box")
-LEARNED = ("siren", "silu", "fourier", "spline")
+TAPERED = ("siren", "silu", "fourier", "spline")  # where the window says so
+LEARNED = (*TAPERED, "bspline")
 
 
 def line(*offsets: float) -> torch.Tensor:
@@ -70,7 +72,7 @@ def test_unit_translates_of_an_interpolation_kernel_sum_to_one(kind):
         assert ClassicalFilter(kind, 1)(taps).sum().item() == pytest.approx(1, abs=1e-14)
 
 
-@pytest.mark.parametrize("kind", LEARNED)
+@pytest.mark.parametrize("kind", TAPERED)
 def test_the_window_makes_a_filter_vanish_at_the_edge_of_its_support(kind):
     torch.manual_seed(0)
     filter = make(kind, 2, 3, (4, 2), groups=1, window=True).double()
@@ -121,6 +123,59 @@ def test_a_spline_passes_through_its_control_points():
     filter = SplineFilter(2, 3, (2, Fraction(3, 2)), spacing=(1, 0.5)).double()
     nodes = torch.tensor([[(v, h) for h in (-0.5, 0.0, 0.5)] for v in (-0.5, 0.5)], dtype=torch.float64)
     torch.testing.assert_close(filter(nodes).flatten(0, 1), filter.weight.detach(), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("degree", "values"),
+    [
+        (1, {0: 1, 0.25: 0.75, 1: 0}),
+        (2, {0: 3 / 4, 0.5: 1 / 2, 1: 1 / 8, 1.5: 0}),
+        (3, {0: 2 / 3, 1: 1 / 6, -1.5: 1 / 48, 2: 0}),
+        (5, {0: 11 / 20, 1: 13 / 60, -2: 1 / 120, 3: 0}),
+    ],
+)
+def test_values_of_the_b_splines(degree, values):
+    filter = BSplineFilter(1, 1, (degree + 1, degree + 2), degree=degree, spacing=1).double()
+    with torch.no_grad():
+        filter.weight.copy_(torch.tensor([0.0, 1.0])[:, None, None])  # of two control points the right one
+    weights = filter(line(*(0.5 + offset for offset in values))).squeeze()
+    expected = values[0] * torch.tensor(list(values.values()), dtype=torch.float64)
+    torch.testing.assert_close(weights, expected, rtol=0, atol=1e-15)
+
+
+def moved_answers(filter, picture, by):
+    """Of a layer to a picture, a function of both coordinates, and to the picture moved, where it moved to."""
+    rows, columns = torch.meshgrid(*[torch.arange(24, dtype=torch.float64)] * 2, indexing="ij")
+    still = cc_conv2d(picture(rows, columns)[None, None], filter, size=6, scale=0.7, start=8)
+    moved = picture(rows - by[0], columns - by[1])[None, None]
+    return still, cc_conv2d(moved, filter, size=6, scale=0.7, start=(8 + by[0], 8 + by[1]))
+
+
+@pytest.mark.parametrize("spacing", [1, 0.5])
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_a_b_spline_filter_answers_a_polynomial_the_same_wherever_it_lies(degree, spacing):
+    torch.manual_seed(0)
+    filter = BSplineFilter(1, 3, degree + 3, degree=degree, spacing=spacing).double()
+    for powers in ((degree, 0), (degree, degree), (0, 0)):
+        still, moved = moved_answers(filter, lambda y, x, p=powers: (y / 12) ** p[0] * (x / 12) ** p[1], (0.3, -0.85))
+        torch.testing.assert_close(moved, still, rtol=0, atol=1e-12)
+    still, moved = moved_answers(filter, lambda y, x: (y / 12) ** (degree + 1), (0.3, -0.85))
+    assert (moved - still).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_what_a_b_spline_filter_shows_of_the_grid_falls_with_the_power_of_its_order(degree):
+    torch.manual_seed(0)
+    filter = BSplineFilter(1, 3, degree + 3, degree=degree).double()
+
+    def change(period):
+        answers = [
+            moved_answers(filter, lambda y, x, wave=wave: wave(2 * math.pi * (x + y / 3) / period), (0, 0.4))
+            for wave in (torch.cos, torch.sin)
+        ]
+        return sum((moved - still).square().mean() for still, moved in answers).sqrt().item()
+
+    assert change(24) / change(48) == pytest.approx(2 ** (degree + 1), rel=0.1)
 
 
 def output_variance(kind: str, kernel_size: int, window: bool, scale: object, start: object = None) -> float:
@@ -215,7 +270,7 @@ def test_a_classical_resizer_keeps_a_constant_image(scale, kind, n):
     torch.testing.assert_close(y, torch.full_like(y, 3.0), rtol=1e-12, atol=0)
 
 
-MAKERS = {"MLPFilter": MLPFilter, "SplineFilter": SplineFilter}
+MAKERS = {"BSplineFilter": BSplineFilter, "MLPFilter": MLPFilter, "SplineFilter": SplineFilter}
 
 
 @pytest.mark.parametrize("maker", MAKERS.values(), ids=MAKERS)
@@ -250,6 +305,17 @@ def test_wrong_learned_filters(maker, arguments, error, words):
         (MLPFilter, (2, 2, 3), {"trunk": "fourier", "hidden": 3}, ValueError, "hidden must be even.*got 3"),
         (MLPFilter, (2, 2, 3), {"frequency": math.nan}, ValueError, "frequency must be finite, got nan"),
         (MLPFilter, (2, 2, 3), {"frequency": "4"}, TypeError, "frequency must be a number, got '4'"),
+        (
+            BSplineFilter,
+            (2, 2, 2),
+            {},
+            ValueError,
+            "kernel_size must be degree . 1 and any number",
+        ),
+        (BSplineFilter, (2, 2, 3.5), {}, ValueError, r"spacings, got kernel_size=3\.5, degree=2, spacing=1"),
+        (BSplineFilter, (2, 2, 9), {"degree": 6}, ValueError, "degree must be from 1 to 5, got 6"),
+        (BSplineFilter, (2, 2, 9), {"degree": 0}, ValueError, "degree must be at least 1, got 0"),
+        (BSplineFilter, (2, 2, 4), {"spacing": -1}, ValueError, "spacing must be greater than 0, got -1"),
         (SplineFilter, (2, 2, 3), {"spacing": 2}, ValueError, "spacing=2 must divide kernel_size=3"),
         (SplineFilter, (2, 2, 3), {"spacing": 0}, ValueError, "spacing must be greater than 0, got 0"),
         (SplineFilter, (2, 2, 3), {"spacing": (1, 1, 1)}, ValueError, "spacing must be a number or a pair"),

@@ -99,7 +99,7 @@ def test_the_unit_leaves_a_converted_layer_its_geometry():
     assert torch.equal(layer(x, unit=1.5), expected)
 
 
-@pytest.mark.parametrize("filter", ["siren", "silu", "fourier", "spline"])
+@pytest.mark.parametrize("filter", ["siren", "silu", "fourier", "spline", "bspline"])
 def test_a_partition_of_unity_is_a_property_of_the_filter(filter):
     layer = CCConv2d(2, 4, 3, filter=filter, partition_of_unity=True)
     assert layer.filter.partition_of_unity
@@ -204,7 +204,7 @@ def another(layer: CCConv2d) -> CCConv2d:
     return other
 
 
-@pytest.mark.parametrize("name", ["siren", "spline", "fourier", "silu"])
+@pytest.mark.parametrize("name", ["siren", "spline", "bspline", "fourier", "silu"])
 def test_a_step_of_training_lowers_the_loss(name):
     layer = layers()[name]
     x = torch.randn(4, 2, 8, 7)

@@ -23,16 +23,17 @@ CLAUSES = {
     "accuracy by {}",
     ("05-dynamic-shapes", "compute, conv, many sizes"): "to shrink the maps of a continuous network rather than the "
     "input of a convolutional one, for the same arithmetic, changes accuracy by {}",
-    ("05-dynamic-shapes", "one schedule"): "to have trained at one size only, and not at many, changes it at the other "
-    "sizes by {}",
+    ("05-dynamic-shapes", "one schedule"): "to have trained at one size only, with filters of B-splines, and not at "
+    "many, changes it at the other sizes by {}",
     ("06-scale-ensembles", "nominal"): "to average the answers of one network at several internal sizes changes its "
     "accuracy by {}",
     ("07-shift-equivariance", "agreement, any distance"): "when pictures move and nobody says how far, a continuous "
     "network keeps more of its answers than a strided one, by {}",
     (
         "07-shift-equivariance",
-        "change over moving back, trained with moves",
-    ): "told how far, its logits change {} times as much as those of a strided network whose picture is moved back",
+        "change over moving back, B-spline",
+    ): "told how far, and with filters of B-splines, its logits change {} times as much as those of "
+    "a strided network whose picture is moved back",
     ("08-any-scale-kernel", "over a discrete kernel"): "at factors that it never saw, a continuous filter is closer to "
     "the right answer than a discrete kernel, by {}",
     ("08-any-scale-kernel", "worst factor"): "at the worst factor that it never saw, "
