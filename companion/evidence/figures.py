@@ -38,8 +38,6 @@ COLORS = {
     "cc, one schedule": "#44aa99",
     "cc, picture": "#88ccee",
     "cc, one schedule, picture": "#aa7744",
-    "cc, B-spline": "#1b1b1b",
-    "cc, B-spline, moving": "#c2185b",
     "cc, one schedule, B-spline": "#1b1b1b",
     "cc, one schedule, B-spline, picture": "#c2185b",
     "pixel shuffle": "#cc6677",

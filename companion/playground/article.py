@@ -76,13 +76,10 @@ def kernel() -> dict[str, Any]:
 
 def shift() -> dict[str, Any]:
     """Plain values for JSON; the pictures are those of ``network``."""
-    task = shipped.MOVED["cc"]
+    task = shipped.MOVED["continuous"]
     side, *sizes = task.model.sizes
     return {
-        **{
-            name: base64.b64encode(shipped.MOVING[layer].read_bytes()).decode()
-            for name, layer in (("continuous", "cc"), ("strided", "conv"))
-        },
+        **{name: base64.b64encode(path.read_bytes()).decode() for name, path in shipped.MOVING.items()},
         "side": side,
         "sizes": sizes,
         "margin": task.margin,

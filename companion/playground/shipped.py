@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import safetensors.torch
@@ -48,15 +49,16 @@ RESTORING = SuperResolution(
 )
 RESTORING_TRAINING = Training(epochs=7, batch_size=8, learning_rate=0.01, weight_decay=0.0)
 
-# As in notebook 07, likewise: trained with moves, by the layer of which they are.
-MOVING = {layer: files.project_root() / "data" / f"moving-{layer}.safetensors" for layer in ("cc", "conv")}
-MOVED = {
-    layer: MovedClassification(ClassifierConfig(layer, channels=(16, 16, 32, 48)), largest_move=3, margin=6)
-    for layer in MOVING
+# As in notebook 07, likewise: trained with moves, with the rates that it chose.
+_CC = ClassifierConfig("cc", channels=(16, 16, 32, 48))
+_MOVING = {
+    "continuous": (_CC, 0.01),
+    "spline": (replace(_CC, filter="bspline", kernel_size=5, resizing_kernel=5), 0.04),
+    "strided": (replace(_CC, layer="conv"), 0.02),
 }
-MOVED_TRAINING = {
-    layer: Training(epochs=7, batch_size=100, learning_rate=rate) for layer, rate in (("cc", 0.01), ("conv", 0.02))
-}
+MOVING = {name: files.project_root() / "data" / f"moving-{name}.safetensors" for name in _MOVING}
+MOVED = {name: MovedClassification(config, largest_move=3, margin=6) for name, (config, _) in _MOVING.items()}
+MOVED_TRAINING = {name: Training(epochs=7, batch_size=100, learning_rate=rate) for name, (_, rate) in _MOVING.items()}
 # As in notebook 08, likewise: the continuous filter that saw many factors, and the discrete kernel that saw one.
 KERNELS = {name: files.project_root() / "data" / f"kernel-{name}.safetensors" for name in ("cc", "conv")}
 KERNEL_FACTORS = (1.5, 3.0)
@@ -85,8 +87,8 @@ def ship() -> None:
     of_index = {
         RESTORER: runs.Run(RESTORING, RESTORING_TRAINING, seed=0, label="the index's super-resolver"),
         **{
-            path: runs.Run(MOVED[layer], MOVED_TRAINING[layer], seed=0, label=f"the index's {layer}")
-            for layer, path in MOVING.items()
+            path: runs.Run(MOVED[name], MOVED_TRAINING[name], seed=0, label=f"the index's network, {name}")
+            for name, path in MOVING.items()
         },
         **{
             path: runs.Run(REDUCING[name], REDUCING_TRAINING[name], seed=0, label=f"the index's kernel, {name}")

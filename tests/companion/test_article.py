@@ -1,5 +1,6 @@
 """The first figure of the article in a real browser: its arithmetic is cclib's, and every control does something."""
 
+import base64
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -203,17 +204,18 @@ def test_the_super_resolver_is_that_of_python(size: int, still: Page) -> None:
 
 @pytest.mark.parametrize("distance", [0.0, 1.0, 0.35, -2.6])
 def test_moved_pictures_get_the_answers_of_python(distance: float, still: Page) -> None:
-    task = shipped.MOVED["cc"]
+    task = shipped.MOVED["continuous"]
     pictures, labels = task.split("test")
     firsts = [int((labels == label).nonzero()[0, 0]) for label in range(10)]
     by = (distance, distance)
     canvases = moved(on_canvas(pictures[firsts], task.margin, darkest(task)), by, 0.25)
     frame = frame_of(canvases, task.margin, by)
     back = cc_conv2d(canvases, filters.ClassicalFilter("cubic", 1), **frame.to(Frame.of((28, 28))))
-    conv = trained(shipped.MOVED["conv"].build(), shipped.MOVING["conv"])
+    conv = trained(shipped.MOVED["strided"].build(), shipped.MOVING["strided"])
     with torch.no_grad():
         expected = {
-            "frame": trained(task.build(), shipped.MOVING["cc"])(canvases, frame=frame),
+            "frame": trained(task.build(), shipped.MOVING["continuous"])(canvases, frame=frame),
+            "spline": trained(shipped.MOVED["spline"].build(), shipped.MOVING["spline"])(canvases, frame=frame),
             "back": conv(back),
             "unknown": conv(middle_of(canvases, task.margin)),
         }
@@ -354,27 +356,38 @@ def test_sliders_follow_the_mouse(figure: str, words: str, page: Page) -> None:
     )
 
 
-def test_a_picture_of_128_pixels_moves_at_30_frames_a_second(page: Page, tmp_path: Path) -> None:
-    """The fastest of several frames, since a machine may be busy."""
-    Image.effect_noise((200, 200), 80).save(tmp_path / "noise.png")
-    part(page, "file").set_input_files(tmp_path / "noise.png")
-    page.wait_for_function("document.querySelector('#idea [data-part=continuous-size]').textContent === '77 × 77'")
-    times = page.evaluate(
-        """async () => {
-            const slider = document.querySelector('#idea [data-part=both]');
-            const times = [];
-            for (let step = 0; step < 20; step++) {
-                slider.value = 0.5 + 0.05 * step;
-                slider.dispatchEvent(new Event('input'));
-                const began = performance.now();
-                await new Promise(requestAnimationFrame);
-                await new Promise(requestAnimationFrame);
-                times.push((performance.now() - began) / 2);
-            }
-            return times.sort((a, b) => a - b);
-        }"""
+def test_a_dropped_picture_is_taken(page: Page, tmp_path: Path) -> None:
+    Image.new("RGB", (50, 40), (10, 200, 30)).save(tmp_path / "dropped.png")
+    dropped = page.evaluate_handle(
+        """content => {
+            const transfer = new DataTransfer();
+            const bytes = Uint8Array.from(atob(content), character => character.charCodeAt(0));
+            transfer.items.add(new File([bytes], 'dropped.png', {type: 'image/png'}));
+            return transfer;
+        }""",
+        base64.b64encode((tmp_path / "dropped.png").read_bytes()).decode(),
     )
-    assert times[0] < 1000 / 30, times
+    page.locator("#idea").dispatch_event("drop", {"dataTransfer": dropped})
+    page.wait_for_function("document.querySelector('#idea [data-part=message]').textContent.includes('40 × 40')")
+
+
+def test_a_finger_moves_a_slider_and_chooses_an_output(browser: Browser) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto((ROOT / "results" / "index.html").as_uri())
+    page.wait_for_function("waiting.length === 0")
+    for name in ("both", "continuous"):
+        before = part(page, "sum").text_content()
+        target = part(page, name)
+        target.scroll_into_view_if_needed()
+        box = target.bounding_box()
+        assert box is not None
+        page.touchscreen.tap(box["x"] + 0.8 * box["width"], box["y"] + 0.5 * box["height"])
+        page.wait_for_function(
+            "before => document.querySelector('#idea [data-part=sum]').textContent !== before", arg=before
+        )
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
 
 
 def test_nothing_moves_by_itself(browser: Browser) -> None:

@@ -26,7 +26,7 @@ def test_what_readers_see_is_generated_from_the_results() -> None:
         assert path.read_text(encoding="utf-8") == text, "run make readme"
 
 
-@pytest.mark.parametrize(("name", "statements"), [("README.md", 2), ("docs/layer.md", 14)])
+@pytest.mark.parametrize(("name", "statements"), [("README.md", 2), ("docs/layer.md", 13)])
 def test_python_runs_and_gives_what_the_comment_beside_it_says(name: str, statements: int) -> None:
     """Checked are expressions with a comment: a shape, a comparison or a value."""
     names: dict[str, Any] = {}

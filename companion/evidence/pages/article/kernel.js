@@ -32,9 +32,9 @@ function distinct(lines) {
   return { read, offsets: [...known.keys()].map((offset) => offset / lines[0].unit) };
 }
 
-/** A learned filter of one channel at all pairs of offsets: sines of sines, as ContinuousLayer, but the inner ones shared. */
+/** A learned filter of one channel at all pairs of offsets: sines of sines, as SineLayer, but the inner ones shared. */
 function sinesOf(weights) {
-  const layer = new ContinuousLayer(weights, "layer");
+  const layer = new SineLayer(weights, "layer");
   const hidden = layer.first.bias.length;
   const waves = (offsets, of, start) =>
     offsets.map((offset) => {

@@ -70,30 +70,11 @@ function summed(layer, maps, side, size, axis) {
   return results;
 }
 
-/** One continuous layer of a network: its filter is sines of sines of the offset, tapered, times matrices. */
+/** One continuous layer of a network: its filter is a sum of scalar functions of the offset, times matrices. */
 class ContinuousLayer {
   constructor(weights, layer) {
-    const named = (name) => weights[`${layer}.filter.${name}`].values;
     [this.features, this.outChannels, this.inChannels] = weights[`${layer}.filter.weight`].shape;
-    this.matrices = named("weight");
-    this.first = { weight: named("trunk.0.weight"), bias: named("trunk.0.bias") };
-    this.second = { weight: named("trunk.2.weight"), bias: named("trunk.2.bias") };
-    this.kernel = Math.sqrt(this.features); // as many functions as taps
-  }
-
-  /** The scalar functions at an offset in pixels. */
-  functions(vertical, horizontal) {
-    const [v, h] = [(2 * vertical) / this.kernel, (2 * horizontal) / this.kernel]; // -1 to 1 over the support
-    const hidden = this.first.bias.length;
-    const inner = Float64Array.from({ length: hidden }, (_, k) =>
-      Math.sin(6 * (this.first.weight[2 * k] * v + this.first.weight[2 * k + 1] * h + this.first.bias[k])),
-    );
-    const taper = (1 - Math.abs(v) ** 3) * (1 - Math.abs(h) ** 3);
-    return Float64Array.from({ length: this.features }, (_, feature) => {
-      let sum = this.second.bias[feature];
-      for (let k = 0; k < hidden; k++) sum += this.second.weight[feature * hidden + k] * inner[k];
-      return taper * Math.sin(sum);
-    });
+    this.matrices = weights[`${layer}.filter.weight`].values;
   }
 
   /** The weights at an offset, (in, out) row by row. */
@@ -115,9 +96,57 @@ class ContinuousLayer {
   }
 }
 
+/** Sines of sines of the offset, tapered. */
+class SineLayer extends ContinuousLayer {
+  constructor(weights, layer) {
+    super(weights, layer);
+    const named = (name) => weights[`${layer}.filter.trunk.${name}`].values;
+    this.first = { weight: named("0.weight"), bias: named("0.bias") };
+    this.second = { weight: named("2.weight"), bias: named("2.bias") };
+    this.kernel = Math.sqrt(this.features); // as many functions as taps
+  }
+
+  /** The scalar functions at an offset in pixels. */
+  functions(vertical, horizontal) {
+    const [v, h] = [(2 * vertical) / this.kernel, (2 * horizontal) / this.kernel]; // -1 to 1 over the support
+    const hidden = this.first.bias.length;
+    const inner = Float64Array.from({ length: hidden }, (_, k) =>
+      Math.sin(6 * (this.first.weight[2 * k] * v + this.first.weight[2 * k + 1] * h + this.first.bias[k])),
+    );
+    const taper = (1 - Math.abs(v) ** 3) * (1 - Math.abs(h) ** 3);
+    return Float64Array.from({ length: this.features }, (_, feature) => {
+      let sum = this.second.bias[feature];
+      for (let k = 0; k < hidden; k++) sum += this.second.weight[feature * hidden + k] * inner[k];
+      return taper * Math.sin(sum);
+    });
+  }
+}
+
+/** Quadratic B-splines about control points, a pixel apart. */
+class BSplineLayer extends ContinuousLayer {
+  constructor(weights, layer) {
+    super(weights, layer);
+    this.points = Math.sqrt(this.features);
+    this.kernel = this.points + 2;
+  }
+
+  functions(vertical, horizontal) {
+    const splines = (offset) => Array.from({ length: this.points }, (_, k) => quadratic(offset - k + (this.points - 1) / 2));
+    const across = splines(horizontal);
+    return Float64Array.from(splines(vertical).flatMap((down) => across.map((value) => down * value)));
+  }
+}
+
+/** The quadratic B-spline, zero from 3/2 pixels on. */
+function quadratic(offset) {
+  const t = Math.abs(offset);
+  if (t < 0.5) return 0.75 - t * t;
+  return t < 1.5 ? (1.5 - t) ** 2 / 2 : 0;
+}
+
 /** The classifier: layer, batch norm and ReLU, four times; the mean over the last map; a linear map to the classes. */
 class Network {
-  constructor(weights, made = (named, layer) => new ContinuousLayer(named, layer)) {
+  constructor(weights, made = (named, layer) => new SineLayer(named, layer)) {
     this.weights = weights;
     this.layers = [];
     while (`norms.${this.layers.length}.weight` in weights) {

@@ -41,7 +41,7 @@ class SuperResolver {
       const index = this.blocks.length;
       this.blocks.push([layer(`blocks.${index}.0`), layer(`blocks.${index}.2`)]);
     }
-    this.last = new ContinuousLayer(weights, "last");
+    this.last = new SineLayer(weights, "last");
   }
 
   /** The features of a picture, as the last layer takes them: (side, side, channels). */

@@ -1,5 +1,5 @@
 "use strict";
-// A picture that moves by fractions of a pixel, and what two trained classifiers answer.
+// A picture that moves by fractions of a pixel, and what three trained classifiers answer.
 
 /**
  * The matrix that moves the numbers of one axis, taken as one period of a wave without detail finer than `cutOff` cycles
@@ -83,6 +83,7 @@ function relativeChange(scores, before) {
   const root = document.getElementById("shift");
   const data = JSON.parse(document.getElementById("shift-data").textContent);
   const continuous = new Network(tensors(bytes(data.continuous)));
+  const spline = new Network(tensors(bytes(data.spline)), (weights, layer) => new BSplineLayer(weights, layer));
   const strides = data.sizes.map((size, index) => Math.round((index ? data.sizes[index - 1] : data.side) / size));
   const strided = new Network(tensors(bytes(data.strided)), (weights, layer, index) => new StridedLayer(weights, layer, strides[index]));
   const wide = data.side + 2 * data.margin;
@@ -115,7 +116,7 @@ function relativeChange(scores, before) {
     return resized([canvas], wide, wide, lines, lines)[0];
   }
 
-  /** The logits of all pictures moved by a distance, in the three ways to ask. */
+  /** The logits of all pictures moved by a distance, in the four ways to ask. */
   function answers(distance) {
     const matrix = movement(wide, distance, data.cutOff);
     const moved = canvases.map((canvas) => movedBy(matrix, canvas));
@@ -125,6 +126,7 @@ function relativeChange(scores, before) {
       unknown: strided.scores(moved.map(middle), data.side, data.sizes),
       back: strided.scores(moved.map((canvas) => movedBack(canvas, distance)), data.side, data.sizes),
       frame: continuous.scores(moved, wide, data.sizes, { side: data.side, start }),
+      spline: spline.scores(moved, wide, data.sizes, { side: data.side, start }),
     };
   }
 
@@ -143,7 +145,7 @@ function relativeChange(scores, before) {
     before ??= answers(0);
     const now = answers(distance);
     show(now.moved[data.shown]);
-    for (const name of ["unknown", "back", "frame"]) {
+    for (const name of ["unknown", "back", "frame", "spline"]) {
       const change = 100 * relativeChange(now[name], before[name]);
       const item = root.querySelector(`[data-part="${name}"]`);
       item.querySelector("b").textContent = `${change < 0.05 ? "0" : change.toFixed(1)} %`;
