@@ -71,7 +71,8 @@ class Filled:
             if verdict != "inconclusive":
                 break
         self.filled.append((name, row))
-        return pd.DataFrame.from_dict(table, orient="index").rename_axis("seeds")
+        heads = f"adjusted interval, {row['unit']}".removesuffix(", ")
+        return pd.DataFrame.from_dict(table, orient="index").rename_axis(index="seeds", columns=heads)
 
     def _row(
         self, name: str, interval: claims.Interval, baseline: str, looks: Sequence[int] | None, words: Mapping[str, Any]

@@ -19,7 +19,7 @@ MakeRun = Callable[[Name, float, int], runs.Run]  # of a name, a learning rate a
 
 
 def learning_rates(
-    make_run: MakeRun[Name], names: Iterable[Name], rates: Sequence[float], seed: int, measure: str, rounds: int = 4
+    make_run: MakeRun[Name], names: Iterable[Name], rates: Sequence[float], seed: int, measure: str, rounds: int = 6
 ) -> tuple[pd.DataFrame, dict[Name, float]]:
     """The learning rates tried for each network, and what each reached on the validation split after its last epoch.
 
