@@ -17,13 +17,18 @@ class Claim:
 
     Args:
         sentence: the claim in this companion's words.
-        source: where it comes from: the numbers of the sentences of the paper's abstract, or "own question".
+        source: where it comes from: the numbers of the sentences of the paper's abstract, or "own question" and more.
         figure: the notebook and the figure that show the answer best.
     """
 
     sentence: str
     source: str
     figure: tuple[str, str]
+
+    @property
+    def own(self) -> bool:
+        """Whether the paper's abstract does not claim it."""
+        return self.source.startswith("own question")
 
 
 @dataclass(frozen=True)

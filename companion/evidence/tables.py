@@ -80,10 +80,11 @@ def findings(rows: Sequence[Row]) -> str:
     lines = []
     for name, claim in registry.CLAIMS.items():
         primary = [row for row in rows if row["claim"] == name and row["primary"]]
+        told = claim.sentence + (" (our own question)" if claim.own else "")
         if not primary:
-            lines.append([name, claim.sentence, "not run yet", "", "", ""])
+            lines.append([name, told, "not run yet", "", "", ""])
         for index, row in enumerate(primary):
-            first = [name, claim.sentence] if index == 0 else ["", ""]
+            first = [name, told] if index == 0 else ["", ""]
             measured = f"{row['quantity']}: **{adjusted(row)}**"
             lines.append([*first, measured, required(row), row["verdict"], _link(row["notebook"], "results/")])
     heads = ["", "claim, in this companion's words", "measured [interval]", "asked for", "verdict", "notebook"]

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from companion.evidence import tables
 from companion.evidence.claims import Row
+from companion.evidence.pages.rendering import typeset
 
 WIDTH, HEIGHT = 340, 78
 MARGIN = 22  # to the left and right of the scale, for half a number
@@ -39,7 +40,7 @@ def ticks(low: float, high: float) -> list[float]:
 
 def spelt(number: float) -> str:
     """A number as print has it: no zero with a sign, a minus that is as wide as a plus."""
-    return tables.number(number + 0.0).replace("-", "−")
+    return typeset(tables.number(number + 0.0))
 
 
 def interval(row: Row) -> Markup:
@@ -79,11 +80,11 @@ def interval(row: Row) -> Markup:
         f'<text x="{at(threshold) + (5 if room else -5):.1f}" y="13" text-anchor="{"start" if room else "end"}">'
         f"{asked}</text>",
         f'<text class="better" x="{WIDTH - 2 if higher else 2}" y="13" text-anchor="{"end" if higher else "start"}">'
-        f"{'better →' if higher else '← better'}</text>",
+        f"{'as asked →' if higher else '← as asked'}</text>",
         f'<line class="span" x1="{at(low):.1f}" x2="{at(high):.1f}" y1="{middle}" y2="{middle}"/>',
         mark(row["verdict"], at(value), middle),
     ]
-    label = html.escape(f"{tables.adjusted(row)}, asked for {tables.required(row)}: {row['verdict']}")
+    label = html.escape(typeset(f"{tables.adjusted(row)}, asked for {tables.required(row)}: {row['verdict']}"))
     return Markup(
         f'<svg class="interval {row["verdict"].replace(" ", "-")}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{label}">{"".join(parts)}</svg>'

@@ -50,19 +50,26 @@ def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook], train
             {
                 "id": name,
                 "sentence": claim.sentence,
+                "own": claim.own,
                 "rows": of_claim,
                 "primary": primary,
-                "finding": sentence(primary),
+                "finding": sentence(primary, of_claim),
                 "figure": f"{home}/figures/{figure}.svg",
                 "caption": notebooks[home].captions[figure],
                 "size": notebooks[home].sizes[figure],
                 "notebooks": [notebooks[name] for name in dict.fromkeys(row["notebook"] for row in of_claim)],
             }
         )
+    made = {name: made_by(notebook.machine) for name, notebook in notebooks.items()}
+    first, *others = made.values()
     return (
         environment()
         .get_template("index.html")
         .render(
+            made=made,
+            shared={
+                kind: words if all(other[kind] == words for other in others) else "" for kind, words in first.items()
+            },
             claims=sections,
             counts=Counter(row["verdict"] for row in rows if row["primary"]),
             measurements=len(rows),
@@ -79,6 +86,16 @@ def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook], train
             script=Markup("\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)),
         )
     )
+
+
+def made_by(machine: Mapping[str, Any]) -> dict[str, str]:
+    """The machine and the versions behind a notebook, in words. machine: its machine.json."""
+    hardware = machine["hardware"]
+    return {
+        "machine": "{cores} cores of {cpu} ({family}), {settings} instructions ({instructions}), {memory_gib} GiB, "
+        "GPU: {gpu}, {system}".format(**hardware),
+        "versions": ", ".join(f"{package} {version}" for package, version in machine["versions"].items()),
+    }
 
 
 def kernel_curves(kernel: Mapping[str, Any], rows: Sequence[claims.Row]) -> Markup:

@@ -20,6 +20,7 @@ from companion.evidence import tables
 from companion.evidence.pages.executed import Notebook, saved_figures
 
 TEMPLATES = Path(__file__).parent / "templates"
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Renderer(IPythonRenderer):
@@ -90,6 +91,19 @@ def rendered(markdown: str) -> Markup:
     return Markup(text.removeprefix("<p>").removesuffix("</p>"))
 
 
+def typeset(text: str) -> str:
+    """Numbers as print has them: a minus, powers of ten, no line break within an interval or before a unit."""
+    text = re.sub(r"(\d+(?:\.\d+)?)e(-?)0*(\d+)", power_of_ten, text)
+    text = re.sub(r"(?<![\w)])-(?=\d)", "−", text)
+    text = re.sub(r"(at least|at most) 1 points", r"\1 1 point", text)
+    return re.sub(r"(?<=[\d,\]×]) (?=[\[\d%×−]|dB\b|points?\b|px\b|input px\b)", "\N{NO-BREAK SPACE}", text)
+
+
+def power_of_ten(found: re.Match[str]) -> str:
+    power = "10" + (found[2] + found[3]).translate(RAISED)
+    return power if found[1] == "1" else f"{found[1]} × {power}"
+
+
 @lru_cache(maxsize=1)
 def environment() -> jinja2.Environment:
     """The templates, and what all of them use."""
@@ -102,6 +116,7 @@ def environment() -> jinja2.Environment:
     )
     light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("default", "github-dark"))
     templates.filters["json"] = lambda values: Markup(json.dumps(values).replace("<", "\\u003c"))
+    templates.filters["typeset"] = typeset
     templates.globals |= {
         "span": tables.span,
         "adjusted": tables.adjusted,

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from companion.evidence import registry, tables
 from companion.evidence.claims import Row
+from companion.evidence.pages.rendering import typeset
 from companion.evidence.rows import ROWS
 
 # A clause for each judged row, by its notebook and its name there; {} is the value with its interval and unit.
@@ -19,8 +20,10 @@ CLAUSES = {
     "are taken to lie",
     ("02-misalignment", "strided conv"): "those of strided convolutions {}",
     ("03-drop-in", "cc"): "a continuous layer in place of every convolution changes test accuracy by {}",
-    ("04-gradual", "conv abrupt, all widths"): "at equal cost, maps that shrink gradually instead of by halves change "
-    "accuracy by {}",
+    (
+        "04-gradual",
+        "conv abrupt, all widths",
+    ): "at equal multiply-adds, maps that shrink gradually instead of by halves change accuracy by {}",
     ("05-dynamic-shapes", "compute, conv, many sizes"): "to shrink the maps of a continuous network rather than the "
     "input of a convolutional one, for the same arithmetic, changes accuracy by {}",
     ("05-dynamic-shapes", "one schedule"): "to have trained at one size only, with filters of B-splines, and not at "
@@ -47,25 +50,50 @@ CLAUSES = {
     ("11-efficiency", "few phases"): "layers that need few filters take {} times as long as ordinary convolutions",
 }
 
+# What a reader should know beside a judged row: words, and the measurement that they are about.
+BESIDE = {
+    ("05-dynamic-shapes", "compute, conv, many sizes"): (
+        "beside a convolutional network whose maps are resized it is {}",
+        "compute, conv + resize, many sizes",
+    ),
+    ("07-shift-equivariance", "agreement, any distance"): (
+        "beside one with a blur before it halves it is {}",
+        "agreement, blur",
+    ),
+    ("07-shift-equivariance", "change over moving back, B-spline"): (
+        "with filters that are free between their offsets it is {} times",
+        "change over moving back, trained with moves",
+    ),
+}
+
 
 def declared_as(row: Row) -> str:
-    """The name of a judged row in ``rows``, or "" where it is declared no more."""
+    """The name of a row in ``rows``, or "" where it is declared no more."""
     return next(
         (
             name
             for name, declared in ROWS[row["notebook"]].items()
-            if declared.primary and re.fullmatch(registry.pattern(declared.quantity), row["quantity"])
+            if re.fullmatch(registry.pattern(declared.quantity), row["quantity"])
         ),
         "",
     )
 
 
-def sentence(rows: Sequence[Row]) -> Markup:
-    """One sentence on the judged rows of a claim; a row without a clause is told by its own words."""
+def sentence(rows: Sequence[Row], measured: Sequence[Row] = ()) -> Markup:
+    """One sentence on the judged rows of a claim; a row without a clause is told by its own words.
+
+    measured: all rows of the claim, for what stands beside.
+    """
+    named = {(row["notebook"], declared_as(row)): row for row in measured}
     clauses = []
     for row in rows:
-        clause = CLAUSES.get((row["notebook"], declared_as(row)))
-        number = Markup('<b class="value">{}</b>').format(tables.adjusted(row))
-        clauses.append(Markup(clause or Markup.escape(f"{row['quantity']}: ") + "{}").format(number))
+        key = row["notebook"], declared_as(row)
+        clause = CLAUSES.get(key)
+        number = Markup('<b class="value">{}</b>').format(typeset(tables.adjusted(row)))
+        told = Markup(clause or Markup.escape(f"{row['quantity']}: ") + "{}").format(number)
+        words, name = BESIDE.get(key, ("", ""))
+        if other := named.get((row["notebook"], name)):
+            told += Markup(f" ({words})").format(typeset(f"{tables.span(other)} {other['unit']}".rstrip()))
+        clauses.append(told)
     joined = Markup("; ").join(clauses)
     return joined[:1].upper() + joined[1:] + "."

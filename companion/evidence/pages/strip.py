@@ -20,6 +20,7 @@ from companion.evidence import figures
 SIDE = 32  # pixels of the picture
 SHOWN = 14  # of them, on each axis, under the outputs
 SIZES = ((12, 12), (19, 19), (27, 27), (19, 44))  # of the outputs
+CHOSEN = "#a3123f"  # the colour of that output
 PLACE = (0.45, 0.45)  # of the output whose taps are shown, as shares of the picture
 
 
@@ -53,7 +54,7 @@ def strip() -> bytes:
         below.imshow(layer(picture, size).clamp(0, 1).permute(1, 2, 0).numpy(), extent=extent, interpolation="nearest")
         tall, wide = (SIDE / count for count in size)
         corner = (chosen[1] * wide - 0.5, chosen[0] * tall - 0.5)
-        below.add_patch(Rectangle(corner, wide, tall, fill=False, ec=figures.COLORS["cc"], lw=1.5))
+        below.add_patch(Rectangle(corner, wide, tall, fill=False, ec=CHOSEN, lw=1.5))
     file = io.BytesIO()
     figure.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()
@@ -77,4 +78,4 @@ def draw_taps(axes: Axes, picture: Tensor, size: tuple[int, int], chosen: tuple[
         axes.add_patch(Rectangle(corner, side, side, color=color, alpha=0.3 + 0.6 * abs(share), lw=0))
     for row_at in rows:
         axes.plot(columns, [row_at] * len(columns), "o", ms=3, mfc="#1d2127", mec="white", mew=0.5)
-    axes.plot(columns[chosen[1]], rows[chosen[0]], "o", ms=9, mfc="none", mec="#a3123f", mew=1.8)
+    axes.plot(columns[chosen[1]], rows[chosen[0]], "o", ms=9, mfc="none", mec=CHOSEN, mew=1.8)

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from tiny_project import ROOT
 
-from companion.evidence import claims, families, registry
+from companion.evidence import claims, families, registry, tables
 from companion.evidence.pages import drawings, executed, rendering, sentences, strip
+from companion.evidence.pages.rendering import typeset
 from companion.workflow import commands, profiles
 
 NAMES = profiles.notebook_names(ROOT)
@@ -120,18 +121,18 @@ def test_the_interval_is_drawn_on_a_scale_of_its_unit() -> None:
     assert f'cx="{zero + 3 * unit:.1f}"' in drawn
     assert re.findall(r'"middle">([^<]*)<', drawn) == ["0", "1", "2", "3", "4"]
     assert "≥ 1 asked for" in drawn
-    assert "better →" in drawn
+    assert "as asked →" in drawn
     worse = drawings.interval(ROW | {"better": "lower", "verdict": "not reproduced"})
     assert f'class="good" x="0.0" y="18" width="{zero + 0.12 * 4 * unit + unit:.1f}"' in worse
-    assert "← better" in worse
-    assert 'aria-label="3.0 [2.0, 4.0] px, asked for at most 1 px: not reproduced"' in worse
+    assert "← as asked" in worse
+    assert 'aria-label="3.0 [2.0, 4.0] px, asked for at most 1 px: not reproduced"' in worse.replace("\xa0", " ")
 
 
 def test_values_that_are_thousands_of_times_apart_have_a_logarithmic_scale() -> None:
     tiny = dict.fromkeys(("value", "adjusted_low", "adjusted_high"), 1e-15)
     drawn = drawings.interval(ROW | tiny | {"threshold": 1e-10, "better": "lower"})
-    assert re.findall(r'"middle">([^<]*)<', drawn) == ["1e−16", "1e−14", "1e−12", "1e−10"]
-    assert "≤ 1e−10 asked for" in drawn
+    assert re.findall(r'"middle">([^<]*)<', drawn) == ["10⁻¹⁶", "10⁻¹⁴", "10⁻¹²", "10⁻¹⁰"]
+    assert "≤ 10⁻¹⁰ asked for" in drawn
 
 
 def test_every_judged_row_has_a_clause_and_every_clause_a_row() -> None:
@@ -145,9 +146,40 @@ def test_a_sentence_joins_the_clauses_of_a_claim() -> None:
     sentence = sentences.sentence(rows)
     assert sentence.startswith("After several halvings")
     assert re.search(r"lie; those|are taken to lie; those of strided convolutions <b", sentence)
-    assert sentences.sentence([ROW | {"notebook": "01-cc-layer", "quantity": "<no> longer"}]) == (
-        'Quantity &lt;no&gt;: <b class="value">3.0 [2.0, 4.0] px</b>.'
-    ).replace("Quantity &lt;no&gt;", "&lt;no&gt; longer")
+    undeclared = sentences.sentence([ROW | {"notebook": "01-cc-layer", "quantity": "<no> longer"}])
+    assert undeclared.replace("\xa0", " ") == '&lt;no&gt; longer: <b class="value">3.0 [2.0, 4.0] px</b>.'
+
+
+def test_what_stands_beside_a_judged_row_is_told_with_it() -> None:
+    rows = families.read(commands.CLAIMS)
+    for (notebook, name), (words, other) in sentences.BESIDE.items():
+        judged = [
+            row for row in rows if row["primary"] and (row["notebook"], sentences.declared_as(row)) == (notebook, name)
+        ]
+        beside = [row for row in rows if (row["notebook"], sentences.declared_as(row)) == (notebook, other)]
+        assert len(judged) == len(beside) == 1
+        told = sentences.sentence(judged, rows)
+        assert f"({words.split(' {}')[0]} {typeset(tables.span(beside[0]))}" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "set_text"),
+    [
+        ("-0.26 [-0.43, -0.06] points", "−0.26 [−0.43, −0.06] points"),
+        ("at least 1 points", "at least 1 point"),
+        ("1.776e-15, at most 1e-10", "1.776 × 10⁻¹⁵, at most 10⁻¹⁰"),
+        ("cc-gradual at 14-7 px", "cc-gradual at 14-7 px"),
+    ],
+)
+def test_numbers_are_set_as_in_print(text: str, set_text: str) -> None:
+    assert typeset(text).replace("\xa0", " ") == set_text
+    assert "] " not in typeset(text)
+
+
+def test_no_formula_shows_its_source() -> None:
+    for path in PAGES:
+        formulas = re.findall(r"<math.*?</math>", path.read_text(encoding="utf-8"), re.DOTALL)
+        assert not [formula for formula in formulas if "\\" in formula], path
 
 
 @pytest.mark.parametrize("verdict", families.VERDICTS)

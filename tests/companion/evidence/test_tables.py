@@ -53,7 +53,9 @@ def test_every_judged_row_has_its_line() -> None:
 def test_findings_quote_every_judged_row() -> None:
     lines = cells(tables.findings(ROWS))
     assert [line[0] for line in lines if line[0]] == list(registry.CLAIMS)
-    assert [line[1] for line in lines if line[0]] == [claim.sentence for claim in registry.CLAIMS.values()]
+    assert [line[1] for line in lines if line[0]] == [
+        claim.sentence + (" (our own question)" if claim.own else "") for claim in registry.CLAIMS.values()
+    ]
     for line, row in zip(lines, PRIMARY, strict=True):
         link = f"[{row['notebook']}](results/{row['notebook']}/notebook.ipynb)"
         assert line[2] == f"{row['quantity']}: **{tables.adjusted(row)}**"

@@ -79,7 +79,8 @@
       });
     });
     context.globalAlpha = 1;
-    const radius = Math.min(3, 0.3 * pixel * Math.min(picture.side / shown.rows.length, picture.side / shown.columns.length) + 0.8);
+    const apart = pixel * Math.min(picture.side / shown.rows.length, picture.side / shown.columns.length);
+    const radius = Math.min(3, 0.18 * apart + 0.3);
     context.fillStyle = color("dot");
     context.strokeStyle = color("rim");
     for (const { position: y } of shown.rows) {
@@ -89,7 +90,7 @@
         context.beginPath();
         context.arc(atX, atY, radius, 0, 2 * Math.PI);
         context.fill();
-        context.stroke();
+        if (radius > 2) context.stroke();
       }
     }
     context.lineWidth = 2.5;
@@ -121,10 +122,17 @@
       context.lineTo(x, level(cubic(offset / unit)));
     }
     context.stroke();
+    context.fillStyle = color("muted");
+    context.font = "11px system-ui, sans-serif";
+    context.textAlign = "center";
+    const step = Math.ceil(reach / 6); // pixels between two marks
+    for (let mark = -step * Math.floor(reach / step); mark <= reach; mark += step) {
+      context.fillText(mark === 0 ? "0 pixels" : String(mark).replace("-", "−"), at(mark), height - 5);
+    }
     weights.forEach((_, k) => {
       const offset = first + k - position;
       const value = cubic(offset / unit);
-      context.strokeStyle = context.fillStyle = color(value < 0 ? "minus" : "chosen");
+      context.strokeStyle = context.fillStyle = color(value < 0 ? "minus" : "plus");
       context.lineWidth = 1.5;
       context.beginPath();
       context.moveTo(at(offset), level(0));
@@ -143,7 +151,7 @@
     const { rows, columns } = shown.strided;
     const off = Math.hypot(drift(rows, picture.side), drift(columns, picture.side));
     part("strided-size").textContent = `${rows.length} × ${columns.length}`;
-    part("strided-drift").textContent = off < 0.005 ? "none" : `${off.toFixed(2)} pixels on average`;
+    part("strided-drift").textContent = off < 0.005 ? "none at this size" : `${off.toFixed(2)} pixels on average`;
     const taps = row.weights.length * column.weights.length;
     part("sum").textContent =
       `Output (${chosen[0]}, ${chosen[1]}) of ${size} lies at pixel (${row.position.toFixed(2)}, ` +
@@ -153,8 +161,10 @@
       part(`${name}-value`).textContent = `${count} (× ${(count / picture.side).toFixed(2)})`;
       sliders[name].setAttribute("aria-valuetext", `${count} pixels`);
     }
-    sliders.both.setAttribute("aria-valuetext", `times ${Number(sliders.both.value).toFixed(2)}`);
-    part("both-value").textContent = `× ${Number(sliders.both.value).toFixed(2)}`;
+    const same = sliders.height.value === sliders.width.value;
+    const both = Number(sliders.both.value).toFixed(2);
+    sliders.both.setAttribute("aria-valuetext", same ? `times ${both}` : "height and width differ");
+    part("both-value").textContent = same ? `× ${both}` : "–";
   }
 
   function draw() {

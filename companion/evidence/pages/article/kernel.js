@@ -149,12 +149,13 @@ function bicubicReduced(picture, side, factors) {
       part(`${name}-psnr`).textContent = `${psnr(values, answer.values, BORDER, width, height).toFixed(1)} dB`;
     }
     part("size").textContent = `${height} × ${width} px`;
+    const same = sliders.height.value === sliders.width.value;
     for (const name of Object.keys(sliders)) {
       const words = (Number(sliders[name].value) / 10).toFixed(1);
-      part(`${name}-value`).textContent = words;
-      sliders[name].setAttribute("aria-valuetext", `factor ${words}`);
+      const holds = same || name !== "both";
+      part(`${name}-value`).textContent = holds ? words : "–";
+      sliders[name].setAttribute("aria-valuetext", holds ? `factor ${words}` : "height and width differ");
     }
-    const same = sliders.height.value === sliders.width.value;
     const index = data.tenths.indexOf(Number(sliders.height.value));
     for (const mark of root.querySelectorAll("svg .here")) {
       mark.style.display = same ? "" : "none";

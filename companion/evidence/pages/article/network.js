@@ -225,7 +225,8 @@ function softmax(scores) {
       const best = shares.indexOf(Math.max(...shares));
       const isRight = best === data.labels[image];
       right += isRight;
-      items[image].textContent = `${isRight ? "✓" : "✗"} ${data.classes[best]}, ${Math.round(100 * shares[best])} %`;
+      const truth = isRight ? "" : `, not ${data.classes[data.labels[image]]}`;
+      items[image].textContent = `${isRight ? "✓" : "✗"} ${data.classes[best]}${truth}, ${Math.round(100 * shares[best])} %`;
       items[image].className = isRight ? "right" : "wrong";
     });
     const maps = at.sizes.join(", ");

@@ -149,13 +149,14 @@ function relativeChange(scores, before) {
       const change = 100 * relativeChange(now[name], before[name]);
       const item = root.querySelector(`[data-part="${name}"]`);
       item.querySelector("b").textContent = `${change < 0.05 ? "0" : change.toFixed(1)} %`;
-      item.querySelector("meter").value = change;
+      item.querySelector("progress").value = change;
       const shares = softmax(now[name][data.shown]);
       const best = shares.indexOf(Math.max(...shares));
       item.querySelector("span").textContent = `${window.network.data.classes[best]}, ${Math.round(100 * shares[best])} %`;
     }
     root.querySelector("output").textContent = `${distance.toFixed(2)} px`;
-    slider.setAttribute("aria-valuetext", `${distance.toFixed(2)} pixels down and to the right`);
+    const where = distance < 0 ? "up and to the left" : "down and to the right";
+    slider.setAttribute("aria-valuetext", `${Math.abs(distance).toFixed(2)} pixels ${where}`);
   }
 
   slider.addEventListener("input", oncePerFrame(draw));
