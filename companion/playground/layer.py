@@ -107,7 +107,8 @@ class LayerPicture(Picture):
         axes.set(xlim=(-1.5, image.shape[1] + 0.5), ylim=(image.shape[0] + 0.5, -1.5))
         axes.set_title(f"input, {image.shape[0]} x {image.shape[1]}; dots: outputs; squares: taps of one", fontsize=10)
         rows, columns = taps
-        shares = (weights.abs() / (weights.abs().max() or 1.0)).flatten()
+        largest = float(weights.abs().max()) if len(weights.flatten()) else 0.0  # a narrow filter may meet no pixel
+        shares = (weights.abs() / (largest or 1.0)).flatten()
         points = axes.bbox.width * 72 / self.figure.dpi / (image.shape[1] + 2)  # a pixel of the image
         self.taps.set_offsets(np.stack([np.tile(columns, len(rows)), np.repeat(rows, len(columns))], -1))
         self.taps.set_sizes((points**2 * (0.05 + 0.9 * shares)).tolist())
@@ -174,6 +175,7 @@ def layer_panel() -> widgets.Widget:
 
     def draw() -> bytes:
         kernel.disabled = window.disabled = kind.value in filters.KERNELS  # which have their own support
+        kernel.min = 3 if kind.value == "bspline" else 1  # one control point and its spline
         for sliders, used in ((scales, not by_size.value), (sizes, by_size.value), (starts, by_start.value)):
             for slider in sliders:
                 slider.disabled = not used

@@ -89,6 +89,18 @@ def test_every_control_of_the_layer_moves_the_picture(control: str, value: objec
     assert torch.equal(torch.random.get_rng_state(), state)  # the user's
 
 
+def test_every_filter_of_the_menu_is_drawn_at_every_kernel_size() -> None:
+    panel = playground.layer_panel()
+    kind, kernel = (controls(panel)[name] for name in ("filter", "kernel size"))
+    for name in kind.options:
+        kind.value = name
+        for size in (kernel.min, kernel.max):
+            (picture,) = pictures(panel)
+            before, kernel.value = picture.value, size
+            assert kernel.value == size
+            assert picture.value != before or kernel.disabled or size == kernel.min
+
+
 def test_sliders_that_are_not_used_are_disabled() -> None:
     panel = playground.layer_panel()
     sliders = controls(panel)
