@@ -61,14 +61,14 @@ def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook], train
             }
         )
     made = {name: made_by(notebook.machine) for name, notebook in notebooks.items()}
-    first, *others = made.values()
     return (
         environment()
         .get_template("index.html")
         .render(
             made=made,
             shared={
-                kind: words if all(other[kind] == words for other in others) else "" for kind, words in first.items()
+                kind: Counter(words[kind] for words in made.values()).most_common(1)[0][0]
+                for kind in ("machine", "versions")
             },
             claims=sections,
             counts=Counter(row["verdict"] for row in rows if row["primary"]),

@@ -20,13 +20,22 @@ function movement(n, distance, cutOff) {
 /** A square canvas moved by the same matrix on both axes. */
 function movedBy(matrix, canvas) {
   const n = matrix.length;
-  const half = matrix.map((row) =>
-    Float64Array.from({ length: n }, (_, column) => row.reduce((sum, weight, k) => sum + weight * canvas[k * n + column], 0)),
-  );
+  const half = new Float64Array(n * n); // moved down only
   const result = new Float32Array(n * n);
-  half.forEach((line, row) => {
-    for (let column = 0; column < n; column++) result[row * n + column] = matrix[column].reduce((sum, w, k) => sum + w * line[k], 0);
-  });
+  for (let row = 0; row < n; row++) {
+    for (let k = 0; k < n; k++) {
+      const weight = matrix[row][k];
+      for (let column = 0; column < n; column++) half[row * n + column] += weight * canvas[k * n + column];
+    }
+  }
+  for (let row = 0; row < n; row++) {
+    for (let column = 0; column < n; column++) {
+      const weights = matrix[column];
+      let sum = 0;
+      for (let k = 0; k < n; k++) sum += weights[k] * half[row * n + k];
+      result[row * n + column] = sum;
+    }
+  }
   return result;
 }
 
