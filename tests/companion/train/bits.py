@@ -57,6 +57,7 @@ TASKS: dict[str, Task] = {
     "cc, gradual": classifier("cc", **GRADUAL),
     "cc without window": classifier("cc", **SHAPE, window=False),
     "cc, spline": classifier("cc", **SHAPE, filter="spline"),
+    "cc, bspline": classifier("cc", **SHAPE, filter="bspline", kernel_size=5, resizing_kernel=5),
     "cc, many sizes": FlexibleClassification(ClassifierConfig("cc", **SHAPE), **FEW, **SIZES),
     "cc, moving": MovedClassification(ClassifierConfig("cc", **SHAPE), **FEW, largest_move=3, margin=6),
     "super-resolver": SuperResolution(SuperResolverConfig("cc", channels=8, blocks=1), **FACTORS, epoch_batches=30),
