@@ -66,6 +66,7 @@ def interval(row: Row) -> Markup:
     start, end = (at(threshold), WIDTH) if higher else (0, at(threshold))
     sign = "≥" if higher else "≤"
     asked = f"{sign} {spelt(threshold)} asked for"
+    word, arrow = ("as asked →", "→") if higher else ("← as asked", "←")
     # The words stand on the side of the threshold that has room.
     room = at(threshold) < WIDTH / 2
     parts = [
@@ -80,7 +81,7 @@ def interval(row: Row) -> Markup:
         f'<text x="{at(threshold) + (5 if room else -5):.1f}" y="13" text-anchor="{"start" if room else "end"}">'
         f"{asked}</text>",
         f'<text class="better" x="{WIDTH - 2 if higher else 2}" y="13" text-anchor="{"end" if higher else "start"}">'
-        f"{'as asked →' if higher else '← as asked'}</text>",
+        f"{word if end - start > 80 else arrow}</text>",
         f'<line class="span" x1="{at(low):.1f}" x2="{at(high):.1f}" y1="{middle}" y2="{middle}"/>',
         mark(row["verdict"], at(value), middle),
     ]

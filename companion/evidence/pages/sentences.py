@@ -56,6 +56,7 @@ BESIDE = {
         "beside a convolutional network whose maps are resized it is {}",
         "compute, conv + resize, many sizes",
     ),
+    ("05-dynamic-shapes", "one schedule"): ("at the larger ones by {}", "one schedule, larger maps"),
     ("07-shift-equivariance", "agreement, any distance"): (
         "beside one with a blur before it halves it is {}",
         "agreement, blur",
