@@ -1,4 +1,4 @@
-"""Filters that are sums of B-splines, which reproduce polynomials wherever they are read."""
+"""Filters that are sums of B-splines, whose shifted copies reproduce polynomials."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from cclib.arguments import Scale, as_pair, as_scale, as_size, as_support, shown
+from cclib.arguments import Scale, as_flag, as_pair, as_scale, as_size, as_support, shown
 from cclib.filters.learned import LearnedFilter
 from cclib.filters.registry import register
 
@@ -16,13 +16,16 @@ __all__ = ["BSplineFilter"]
 
 @register("bspline")
 class BSplineFilter(LearnedFilter):
-    """Learned control points on a regular grid, blended by B-splines with a knot at every unit.
+    """Learned control points on a regular grid, blended by B-splines whose knots are one unit apart.
 
-    Where the filter is read at every unit, as at unit 1, it answers a picture that is a polynomial of at most its
-    degree by the same polynomial at every sub-pixel position: the taps of an output always sum to the same matrix (a
-    partition of unity), their centre stays where it is, and so on. What other pictures show of the grid falls with the
-    power degree + 1 of their frequency (Strang and Fix, "A Fourier analysis of the finite element variational method",
-    1971). Between control points it knows no more than at them, so what was trained at one set of offsets holds at all.
+    At unit 1, and at every other whole one, a layer without stretching answers a picture that is a polynomial of at
+    most the degree in the same way at every sub-pixel position, away from the borders: the taps of an output always sum
+    to the same matrix (a partition of unity), their centre stays where it is, and so on. For a wave what is missing
+    from that falls with the power degree + 1 of its frequency (Strang and Fix, "A Fourier analysis of the finite
+    element variational method", 1971). At other units all of this holds about.
+
+    With spacing 1 the values of the filter at one set of offsets, a pixel apart, determine it everywhere; with a finer
+    one they may not.
 
     Every B-spline lies wholly inside the support, so that of n control points on an axis the kernel size is
     (n − 1) * spacing + degree + 1.
@@ -33,7 +36,7 @@ class BSplineFilter(LearnedFilter):
         degree: of the B-splines, from 1 (tents) to 5.
         spacing: distance of the control points in input pixels, a number or a pair.
         window: without effect, since the filter is zero on the edge of its support anyway.
-        partition_of_unity: as in ``Filter``; at unit 1, without stretching, it is one in any case.
+        partition_of_unity: as in ``Filter``; at whole units, without stretching, it is one in any case.
 
     Raises:
         TypeError, ValueError: an argument breaks its rule; the message names it, its value and the rule.
@@ -59,9 +62,10 @@ class BSplineFilter(LearnedFilter):
         counts = [(side - self.degree - 1) / gap + 1 for side, gap in zip(sides, self.gaps, strict=True)]
         if any(count < 1 or count.denominator != 1 for count in counts):
             raise ValueError(
-                f"kernel_size must be degree + 1 and any number of spacings, got kernel_size={shown(kernel_size)}, "
+                f"kernel_size must be degree + 1 and a whole number of spacings, got kernel_size={shown(kernel_size)}, "
                 f"degree={shown(degree)}, spacing={shown(spacing)}"
             )
+        as_flag(window, "window")
         self.counts = int(counts[0]), int(counts[1])
         features = math.prod(self.counts)
         super().__init__(
@@ -81,7 +85,9 @@ class BSplineFilter(LearnedFilter):
         axes = []
         for axis, (gap, count) in enumerate(zip(self.gaps, self.counts, strict=True)):
             nodes = torch.arange(count, dtype=offsets.dtype, device=offsets.device) - (count - 1) / 2
-            axes.append(b_spline(offsets[..., axis, None] - nodes * float(gap), self.degree))
+            if count > 1:  # else the gap may be any number, even one too large for a tensor
+                nodes = nodes * float(gap)
+            axes.append(b_spline(offsets[..., axis, None] - nodes, self.degree))
         return (axes[0].unsqueeze(-1) * axes[1].unsqueeze(-2)).flatten(-2)
 
     def mass(self, offsets: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the filters that are learned share; ``mlp`` and ``spline`` have the two families."""
+"""What the filters that are learned share; ``mlp``, ``spline`` and ``bspline`` have the families."""
 
 from __future__ import annotations
 

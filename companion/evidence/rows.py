@@ -165,7 +165,15 @@ ROWS: dict[str, dict[str, Declared]] = {
             claim="C5",
             statement="The same at the schedules whose maps are larger than at the one trained at",
             quantity="accuracy over {larger} schedules of larger maps, cc with filters of B-splines trained at one "
-            "schedule, read in picture coordinates, minus cc trained at many",
+            "schedule minus cc trained at many, both read in picture coordinates",
+            unit="points",
+            better="higher",
+        ),
+        "one schedule, smaller maps": Declared(
+            claim="C5",
+            statement="The same at the schedules whose maps are smaller than at the one trained at",
+            quantity="accuracy over {smaller} schedules of smaller maps, cc with filters of B-splines trained at one "
+            "schedule minus cc trained at many, both read in picture coordinates",
             unit="points",
             better="higher",
         ),
@@ -179,9 +187,17 @@ ROWS: dict[str, dict[str, Declared]] = {
         ),
         "B-spline, one schedule": Declared(
             claim="C5",
-            statement="Filters of B-splines hold at sizes that training never saw",
+            statement="Filters of B-splines lose less at sizes that training never saw",
             quantity="accuracy over {others} other schedules, trained at one schedule, picture coordinates, cc with "
             "filters of B-splines minus cc",
+            unit="points",
+            better="higher",
+        ),
+        "B-spline, as wide a filter": Declared(
+            claim="C5",
+            statement="It is the B-splines, and not the wider support, that lose less",
+            quantity="accuracy over {others} other schedules, trained at one schedule, picture coordinates, cc with "
+            "filters of B-splines minus cc with free filters of the same support",
             unit="points",
             better="higher",
         ),
@@ -315,7 +331,8 @@ ROWS: dict[str, dict[str, Declared]] = {
         "whole": Declared(
             claim="C8",
             statement=f"{_SHIFT_KNOWN} by whole pixels answers as before",
-            quantity="largest relative change of the logits after whole pixels, cc, shift known (float64)",
+            quantity="largest relative change of the logits after whole pixels, cc, trained with moves or without, "
+            "with filters of B-splines or free ones, shift known (float64)",
             unit="",
             better="lower",
         ),
@@ -356,36 +373,60 @@ ROWS: dict[str, dict[str, Declared]] = {
         "change over blur": Declared(
             claim="C8",
             statement=f"{_SHIFT_KNOWN} by a fraction of a pixel changes its answer less than others do",
-            quantity="change of the logits, cc, shift known, trained with moves, over conv + blur, "
-            "shift unknown, trained without",
+            quantity="change of the logits at a cut-off of {cut_off:g} cycles per pixel, cc, shift known, trained with "
+            "moves, over conv + blur, shift unknown, trained without",
             unit="",
             better="lower",
         ),
         "change over moving back": Declared(
             claim="C8",
             statement=f"{_SHIFT_KNOWN} by a fraction of a pixel changes its answer less than others do",
-            quantity="change of the logits, cc, shift known, trained with moves, over conv with the picture moved "
-            "back, trained without",
+            quantity="change of the logits at a cut-off of {cut_off:g} cycles per pixel, cc, shift known, trained with "
+            "moves, over conv with the picture moved back, trained without",
             unit="",
             better="lower",
         ),
         "change over moving back, trained with moves": Declared(
             claim="C8",
             statement=f"{_SHIFT_KNOWN} by a fraction of a pixel changes its answer less than others do",
-            quantity="change of the logits, cc, shift known, trained with moves, over conv with the "
-            "picture moved back, trained with moves",
+            quantity="change of the logits at a cut-off of {cut_off:g} cycles per pixel, cc, shift known, trained with "
+            "moves, over conv with the picture moved back, trained with moves",
             unit="",
             better="lower",
         ),
         "change over moving back, B-spline": Declared(
             claim="C8",
             statement=f"{_SHIFT_KNOWN} by a fraction of a pixel changes its answer less than others do",
-            quantity="change of the logits, cc with filters of B-splines, shift known, trained with moves, over conv "
-            "with the picture moved back, trained with moves",
+            quantity="change of the logits at a cut-off of {cut_off:g} cycles per pixel, cc with filters of B-splines, "
+            "shift known, trained with moves, over conv with the picture moved back, trained with moves",
             unit="",
             better="lower",
             threshold="equal",
             reason="whoever knows the move can as well move the picture back",
+        ),
+        "change over moving back, B-spline, all detail": Declared(
+            claim="C8",
+            statement="The same for pictures with all the detail that pixels can hold",
+            quantity="change of the logits without a cut-off, cc with filters of B-splines, shift known, trained with "
+            "moves, over conv with the picture moved back, trained with moves",
+            unit="",
+            better="lower",
+        ),
+        "change over moving back by B-splines": Declared(
+            claim="C8",
+            statement="The same beside a picture moved back by the same B-splines, which blur it wherever it lies",
+            quantity="change of the logits at a cut-off of {cut_off:g} cycles per pixel, cc with filters of B-splines, "
+            "shift known, trained with moves, over conv with the picture moved back by B-splines, trained with moves",
+            unit="",
+            better="lower",
+        ),
+        "change over as wide a filter": Declared(
+            claim="C8",
+            statement="It is the B-splines, and not the wider support, that change the answer less",
+            quantity="change of the logits at a cut-off of {cut_off:g} cycles per pixel, shift known, trained with "
+            "moves, cc with filters of B-splines over cc with free filters of the same support",
+            unit="",
+            better="lower",
         ),
         "agreement, moved back": Declared(
             claim="C8",

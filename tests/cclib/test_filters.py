@@ -143,6 +143,11 @@ def test_values_of_the_b_splines(degree, values):
     torch.testing.assert_close(weights, expected, rtol=0, atol=1e-15)
 
 
+def test_one_control_point_needs_no_spacing():
+    filter = BSplineFilter(1, 1, 3, spacing=1e50)
+    assert filter(line(0.0).float()).isfinite().all()
+
+
 def moved_answers(filter, picture, by):
     """Of a layer to a picture, a function of both coordinates, and to the picture moved, where it moved to."""
     rows, columns = torch.meshgrid(*[torch.arange(24, dtype=torch.float64)] * 2, indexing="ij")
@@ -310,9 +315,10 @@ def test_wrong_learned_filters(maker, arguments, error, words):
             (2, 2, 2),
             {},
             ValueError,
-            "kernel_size must be degree . 1 and any number",
+            "kernel_size must be degree . 1 and a whole number",
         ),
         (BSplineFilter, (2, 2, 3.5), {}, ValueError, r"spacings, got kernel_size=3\.5, degree=2, spacing=1"),
+        (BSplineFilter, (2, 2, 4), {"window": "yes"}, TypeError, "window must be True or False, got 'yes'"),
         (BSplineFilter, (2, 2, 9), {"degree": 6}, ValueError, "degree must be from 1 to 5, got 6"),
         (BSplineFilter, (2, 2, 9), {"degree": 0}, ValueError, "degree must be at least 1, got 0"),
         (BSplineFilter, (2, 2, 4), {"spacing": -1}, ValueError, "spacing must be greater than 0, got -1"),

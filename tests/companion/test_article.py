@@ -303,17 +303,17 @@ def test_a_move_changes_the_answers(page: Page) -> None:
     figure.scroll_into_view_if_needed()
     page.wait_for_function("document.querySelector('#shift output').textContent === '0.00 px'")
     changes = figure.locator("b")
-    assert changes.all_text_contents() == ["0 %"] * 3
+    assert changes.all_text_contents() == ["0 %"] * 4
     found = []
     for distance in ("0.50 px", "1.00 px"):
         for _ in range(10):
             figure.locator("input").press("ArrowRight")
         page.wait_for_function("words => document.querySelector('#shift output').textContent === words", arg=distance)
         found.append([float(text.removesuffix(" %")) for text in changes.all_text_contents()])
-    (frame, back, unknown), at_a_whole_pixel = found
-    assert 0 < back < min(frame, unknown)
-    assert at_a_whole_pixel[:2] == [0, 0]
-    assert at_a_whole_pixel[2] > 0
+    (spline, frame, back, unknown), at_a_whole_pixel = found
+    assert 0 < spline < back < min(frame, unknown)
+    assert at_a_whole_pixel[:3] == [0, 0, 0]
+    assert at_a_whole_pixel[3] > 0
 
 
 def test_any_factor_restores_the_picture(page: Page) -> None:

@@ -2,12 +2,14 @@
 
 import html
 import io
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
+import nbformat
 import numpy as np
 import papermill
 import pytest
@@ -92,13 +94,14 @@ def test_every_control_of_the_layer_moves_the_picture(control: str, value: objec
 def test_every_filter_of_the_menu_is_drawn_at_every_kernel_size() -> None:
     panel = playground.layer_panel()
     kind, kernel = (controls(panel)[name] for name in ("filter", "kernel size"))
+    (picture,) = pictures(panel)
     for name in kind.options:
         kind.value = name
-        for size in (kernel.min, kernel.max):
-            (picture,) = pictures(panel)
-            before, kernel.value = picture.value, size
-            assert kernel.value == size
-            assert picture.value != before or kernel.disabled or size == kernel.min
+        drawn = set()
+        for size in range(kernel.min, kernel.max + 1):
+            kernel.value = size
+            drawn.add(picture.value)
+        assert len(drawn) == (1 if kernel.disabled else kernel.max + 1 - kernel.min), name
 
 
 def test_sliders_that_are_not_used_are_disabled() -> None:
@@ -207,6 +210,28 @@ def test_the_shipped_network_is_small_and_that_of_notebook_05() -> None:
     }
     assert [list(task["model"][name]) for name in ("sizes", "channels")] == [given["sizes"], given["channels"]]
     assert (training.epochs, training.batch_size) == (given["flexible_epochs"], given["batch_size"])
+
+
+def test_the_shipped_moving_networks_are_those_of_notebook_07() -> None:
+    given = profiles.parameters(ROOT, "07-shift-equivariance", "default")
+    rates = chosen_rates("07-shift-equivariance")
+    for name, of_notebook in (("continuous", "cc"), ("spline", "cc, B-spline"), ("strided", "conv")):
+        task, training = shipped.MOVED[name], shipped.MOVED_TRAINING[name]
+        assert (task.margin, task.largest_move) == (given["margin"], given["largest_move"])
+        assert [list(task.model.sizes), list(task.model.channels)] == [given["sizes"], given["channels"]]
+        if name == "spline":
+            assert {task.model.kernel_size, task.model.resizing_kernel} == {given["spline_support"]}
+        assert (training.epochs, training.batch_size) == (given["epochs"], given["batch_size"])
+        assert training.learning_rate == rates[of_notebook]
+
+
+def chosen_rates(notebook: str) -> dict[str, float]:
+    """What the search of an executed notebook chose, by network, from the table that it printed."""
+    content = (ROOT / "results" / notebook / "notebook.ipynb").read_text(encoding="utf-8")
+    cells = nbformat.reads(content, as_version=4).cells
+    (table,) = (o.text for c in cells for o in c.get("outputs", []) if "chosen inside" in o.get("text", ""))
+    lines = [re.split(r"\s{2,}", line.strip()) for line in table.splitlines()]
+    return {line[0]: float(line[-2]) for line in lines if line[-1] in ("yes", "no")}
 
 
 def test_the_shipped_kernels_are_those_of_notebook_08() -> None:

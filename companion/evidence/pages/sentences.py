@@ -35,8 +35,8 @@ CLAUSES = {
     (
         "07-shift-equivariance",
         "change over moving back, B-spline",
-    ): "told how far, and with filters of B-splines, its logits change {} times as much as those of "
-    "a strided network whose picture is moved back",
+    ): "told how far, with filters of B-splines and for smooth pictures, its logits change {} times as much as those "
+    "of a strided network whose picture is moved back",
     ("08-any-scale-kernel", "over a discrete kernel"): "at factors that it never saw, a continuous filter is closer to "
     "the right answer than a discrete kernel, by {}",
     ("08-any-scale-kernel", "worst factor"): "at the worst factor that it never saw, "
@@ -50,20 +50,22 @@ CLAUSES = {
     ("11-efficiency", "few phases"): "layers that need few filters take {} times as long as ordinary convolutions",
 }
 
-# What a reader should know beside a judged row: words, and the measurement that they are about.
+# What a reader should know beside a judged row: words, and the measurements that they are about.
 BESIDE = {
     ("05-dynamic-shapes", "compute, conv, many sizes"): (
-        "beside a convolutional network whose maps are resized it is {}",
-        "compute, conv + resize, many sizes",
+        ("beside a convolutional network whose maps are resized it is {}", "compute, conv + resize, many sizes"),
     ),
-    ("05-dynamic-shapes", "one schedule"): ("at the larger ones by {}", "one schedule, larger maps"),
+    ("05-dynamic-shapes", "one schedule"): (
+        ("at larger ones by {}", "one schedule, larger maps"),
+        ("at smaller ones by {}", "one schedule, smaller maps"),
+    ),
     ("07-shift-equivariance", "agreement, any distance"): (
-        "beside one with a blur before it halves it is {}",
-        "agreement, blur",
+        ("beside one with a blur before it halves it is {}", "agreement, blur"),
     ),
     ("07-shift-equivariance", "change over moving back, B-spline"): (
-        "with filters that are free between their offsets it is {} times",
-        "change over moving back, trained with moves",
+        ("for pictures with all their detail {}", "change over moving back, B-spline, all detail"),
+        ("where the picture is moved back by the same B-splines {}", "change over moving back by B-splines"),
+        ("with free filters {}", "change over moving back, trained with moves"),
     ),
 }
 
@@ -92,9 +94,12 @@ def sentence(rows: Sequence[Row], measured: Sequence[Row] = ()) -> Markup:
         clause = CLAUSES.get(key)
         number = Markup('<b class="value">{}</b>').format(typeset(tables.adjusted(row)))
         told = Markup(clause or Markup.escape(f"{row['quantity']}: ") + "{}").format(number)
-        words, name = BESIDE.get(key, ("", ""))
-        if other := named.get((row["notebook"], name)):
-            told += Markup(f" ({words})").format(typeset(f"{tables.span(other)} {other['unit']}".rstrip()))
+        beside = [
+            Markup(words).format(typeset(f"{tables.span(other)} {other['unit']}".rstrip()))
+            for words, name in BESIDE.get(key, ())
+            if (other := named.get((row["notebook"], name)))
+        ]
+        told += Markup(" ({})").format(Markup(", ").join(beside)) if beside else ""
         clauses.append(told)
     joined = Markup("; ").join(clauses)
     return joined[:1].upper() + joined[1:] + "."

@@ -158,7 +158,7 @@ function relativeChange(scores, before) {
       const change = 100 * relativeChange(now[name], before[name]);
       const item = root.querySelector(`[data-part="${name}"]`);
       item.querySelector("b").textContent = `${change < 0.05 ? "0" : change.toFixed(1)} %`;
-      item.querySelector("progress").value = change;
+      item.querySelector("meter").value = change;
       const shares = softmax(now[name][data.shown]);
       const best = shares.indexOf(Math.max(...shares));
       item.querySelector("span").textContent = `${window.network.data.classes[best]}, ${Math.round(100 * shares[best])} %`;
