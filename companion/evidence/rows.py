@@ -195,7 +195,7 @@ ROWS: dict[str, dict[str, Declared]] = {
         ),
         "B-spline, as wide a filter": Declared(
             claim="C5",
-            statement="It is the B-splines, and not the wider support, that lose less",
+            statement="What B-splines are worth there beside free filters of the same support",
             quantity="accuracy over {others} other schedules, trained at one schedule, picture coordinates, cc with "
             "filters of B-splines minus cc with free filters of the same support",
             unit="points",
