@@ -168,6 +168,7 @@ def layers() -> dict[str, CCConv2d]:
         "fourier": CCConv2d(2, 4, (3, 4), filter="fourier", groups=2, stretch=True, scale=0.6),
         "silu": CCConv2d(2, 4, 3, filter="silu", padding_mode="reflect"),
         "spline": CCConv2d(2, 4, 4, filter="spline", bias=False),
+        "bspline": CCConv2d(2, 4, 4, filter="bspline", scale=0.75),
         "cubic": CCConv2d(2, 2, 4, filter="cubic", groups=2, stretch=True, scale=0.5),
         "partition of unity": CCConv2d(2, 4, 3, partition_of_unity=True, scale=0.75, unit=1.5),
         "converted": CCConv2d.from_conv(nn.Conv2d(2, 4, 3, 2, 1, padding_mode="circular")),
