@@ -105,7 +105,7 @@ def test_notebook_runs_with_the_paper_profile(
     given |= FEW_OF.get(name, {})
     given |= {key: quartered(given[key]) for key in WIDTHS if key in given}
     if "schedules" in given:
-        given["schedules"] = given["schedules"][:2]
+        given["schedules"] = [given["schedules"][0], given["schedules"][-1]]  # maps smaller and larger than nominal
     if "folder" in given:
         given["folder"] = str(pictures)
     monkeypatch.setenv("CCLIB_OUTPUT", str(tmp_path))
