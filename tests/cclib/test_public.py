@@ -6,12 +6,15 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import cclib
+from cclib.filters import FILTERS, TRUNKS
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted(module.name for module in pkgutil.walk_packages(cclib.__path__, "cclib."))
@@ -63,6 +66,17 @@ def test_no_public_signature_holds_any(name: str, value: object) -> None:
             assert "Any" not in text, f"{name}{text}"
 
 
+@pytest.fixture
+def names() -> Iterator[None]:
+    """What an example registers goes when the test ends."""
+    kept: list[tuple[dict[str, Any], dict[str, Any]]] = [(names, dict(names)) for names in (FILTERS, TRUNKS)]
+    yield
+    for names, before in kept:
+        names.clear()
+        names.update(before)
+
+
+@pytest.mark.usefixtures("names")
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_are_true(name: str) -> None:
     module = importlib.import_module(name)

@@ -390,6 +390,24 @@ def test_a_finger_moves_a_slider_and_chooses_an_output(browser: Browser) -> None
     context.close()
 
 
+def test_a_slider_draws_once_a_frame_however_fast_it_goes(still: Page) -> None:
+    drawn = still.evaluate(
+        """async () => {
+            let drawn = 0;
+            const later = oncePerFrame(() => drawn++);
+            const counts = [];
+            for (const events of [5, 1]) {
+                for (let event = 0; event < events; event++) later();
+                counts.push(drawn);
+                await new Promise(requestAnimationFrame);
+                counts.push(drawn);
+            }
+            return counts;
+        }"""
+    )
+    assert drawn == [0, 1, 1, 2]
+
+
 def test_nothing_moves_by_itself(browser: Browser) -> None:
     """Neither while the page is made, nor where figures are drawn later."""
     page = browser.new_page(viewport={"width": 1200, "height": 900})
