@@ -5,6 +5,7 @@ Every error that a user can mend ends in one line and exit status 1.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -22,6 +23,7 @@ CLAIMS = ROOT / "results" / "claims.json"
 PAPER = ROOT / "results" / "paper"
 REPLICATION = ROOT / "results" / "replication.json"
 OTHER_SEEDS = "other-seeds"  # the profile behind it
+SITTINGS = ROOT / "results" / OTHER_SEEDS  # the rows of each notebook, with what they depend on
 
 # The packages whose version can change a number or a picture; others rerun nothing.
 _PINS = (
@@ -138,7 +140,7 @@ def write_pages(options: argparse.Namespace) -> int:
     from companion.evidence import pages  # nbconvert takes a second to load
     from companion.playground import article
 
-    pages.write(ROOT, profiles.notebook_names(ROOT), article.trained())
+    pages.write(ROOT, profiles.notebook_names(ROOT), replicated_rows(), article.trained())
     return 0
 
 
@@ -183,23 +185,74 @@ def repro(options: argparse.Namespace) -> int:
 
 
 def replicate() -> int:
-    """Run every notebook that has seeds with others, write results/replication.json, and compare it with the claims.
+    """Run every notebook that has seeds with others, and compare results/replication.json with the claims.
 
-    These notebooks go to scratch/; what was trained before with these seeds comes from the cache. The rows of the
-    others are the committed ones.
+    The rows of each are kept in results/other-seeds/ with what they depend on, and are not computed again while that
+    is the same: it can be done in sittings, on several machines.
     """
-    folders = {name: ROOT / "results" / name for name in profiles.notebook_names(ROOT)}
-    changed = [name for name in folders if profiles.load_profile(ROOT, OTHER_SEEDS).get(f"nb-{name}")]
-    for name in changed:  # each in a process of its own, as DVC runs them
+    missing = [name for name in seeded() if sitting(name) is None]
+    for name in missing:
+        shutil.rmtree(SITTINGS / name, ignore_errors=True)  # of an earlier version of the notebook
+    for name in missing:
+        inputs = inputs_of(name, OTHER_SEEDS)  # now: sources may change while the notebook runs
+        # In a process of its own, as DVC runs it.
         command = [sys.executable, "-m", "companion", "run", name, "--profile", OTHER_SEEDS]
         if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
             return 1
-        folders[name] = target_folder(name, OTHER_SEEDS, "default")
-    rows = [row for folder in folders.values() for row in claims.read(folder / "metrics.json")]
-    files.write_json(REPLICATION, families.judged(sorted(rows, key=claims.sort_key)))
+        keep(name, inputs)
     update_readme(argparse.Namespace(check=False))
-    print("\n" + tables.comparison(families.read(CLAIMS), families.read(REPLICATION)))
+    print("\n" + tables.comparison([row for row in families.read(CLAIMS) if is_replicated(row)], replicated_rows()))
     return 0
+
+
+def seeded() -> list[str]:
+    """The notebooks whose numbers depend on seeds."""
+    others = profiles.load_profile(ROOT, OTHER_SEEDS)
+    return [name for name in profiles.notebook_names(ROOT) if others.get(f"nb-{name}")]
+
+
+def sitting(name: str) -> list[claims.Row] | None:
+    """What a notebook measured with other seeds; None if it never did, or has changed since."""
+    record = SITTINGS / name / "machine.json"
+    if not record.exists() or claims.parsed(record).get("inputs") != inputs_of(name, OTHER_SEEDS):
+        return None
+    return claims.read(SITTINGS / name / "metrics.json")
+
+
+def inputs_of(name: str, profile: str) -> str:
+    """The hash of all that the rows of a notebook depend on: its own text, code, packages, parameters, data."""
+    texts = [_text(path) for path in (profiles.source_path(ROOT, name), ROOT / "data" / "SHA256SUMS")]
+    parts = [texts, dependencies(name), profiles.parameters(ROOT, name, profile)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def keep(name: str, inputs: str) -> None:
+    """Copy what was measured with other seeds from scratch/ to results/other-seeds/, and judge all of it anew."""
+    new = target_folder(name, OTHER_SEEDS, profiles.FULL)
+    (SITTINGS / name).mkdir(parents=True, exist_ok=True)
+    files.atomic_write(SITTINGS / name / "metrics.json", (new / "metrics.json").read_bytes())
+    # Last: it says that the rows are whole.
+    files.write_json(SITTINGS / name / "machine.json", claims.parsed(new / "machine.json") | {"inputs": inputs})
+    files.write_json(REPLICATION, replication())
+
+
+def replication() -> list[claims.Row]:
+    """The rows that other seeds gave, judged together with the committed ones of notebooks that they gave none of."""
+    folders = [
+        SITTINGS / name if (SITTINGS / name).exists() else ROOT / "results" / name
+        for name in profiles.notebook_names(ROOT)
+    ]
+    rows = [row for folder in folders for row in claims.read(folder / "metrics.json")]
+    return families.judged(sorted(rows, key=claims.sort_key))
+
+
+def replicated_rows() -> list[claims.Row]:
+    """The judged rows that other seeds gave; none where nobody has run them."""
+    return [row for row in families.read(REPLICATION) if is_replicated(row)] if REPLICATION.exists() else []
+
+
+def is_replicated(row: claims.Row) -> bool:
+    return (SITTINGS / row["notebook"]).exists()
 
 
 def open_lab(options: argparse.Namespace) -> int:
@@ -279,14 +332,19 @@ def update_readme(options: argparse.Namespace) -> int:
 def generated() -> dict[Path, str]:
     """README.md with its findings, and results/CLAIMS.md, as they should be."""
     rows = families.read(CLAIMS)
-    replicated = families.read(REPLICATION) if REPLICATION.exists() else None
     records = {
         name: json.loads(_text(ROOT / "results" / name / "machine.json")) for name in profiles.notebook_names(ROOT)
     }
     readme = ROOT / "README.md"
+    others = [row for row in replicated_rows() if row["primary"]]
+    verdicts = {tables.identity(row): row["verdict"] for row in rows}
+    same = sum(row["verdict"] == verdicts.get(tables.identity(row)) for row in others)
+    again = (
+        f"\n\nWith seeds that no choice ever saw, {same} of {len(others)} verdicts came out the same." if others else ""
+    )
     return {
-        readme: tables.replace_section(_text(readme), "findings", tables.findings(rows)),
-        ROOT / "results" / "CLAIMS.md": tables.claims_page(rows, replicated, paper_rows(), records),
+        readme: tables.replace_section(_text(readme), "findings", tables.findings(rows) + again),
+        ROOT / "results" / "CLAIMS.md": tables.claims_page(rows, replicated_rows() or None, paper_rows(), records),
     }
 
 

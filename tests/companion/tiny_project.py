@@ -1,4 +1,4 @@
-"""A tiny project with two notebooks, laid out like this one; and how a notebook is checked with nbval."""
+"""A tiny project with two notebooks, laid out like this one; and how notebooks are checked."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ import papermill
 import yaml
 
 from companion import instructions
+from companion.workflow import profiles
 
 ROOT = Path(__file__).resolve().parents[2]
 README = "# Tiny\n<!-- findings:begin --><!-- findings:end -->\nThe end.\n"
@@ -76,6 +77,18 @@ def check_outputs(notebook: Path, root: Path, **environment: str) -> subprocess.
         text=True,
         check=False,
     )
+
+
+def complaints(executed: Path) -> list[str]:
+    """What the cells of an executed notebook wrote to stderr."""
+    cells = nbformat.read(executed, as_version=4).cells
+    outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
+    return [output.text for output in outputs if output.get("name") == "stderr"]
+
+
+def trains(name: str) -> bool:
+    """Whether a notebook of this project trains networks."""
+    return "epochs" in profiles.parameters(ROOT, name, "default")
 
 
 class Project:

@@ -13,7 +13,7 @@ import torch
 from markupsafe import Markup
 from PIL import Image
 
-from companion.evidence import claims, families, registry
+from companion.evidence import claims, families, registry, tables
 from companion.evidence.pages import drawings
 from companion.evidence.pages.executed import Notebook
 from companion.evidence.pages.rendering import environment
@@ -34,10 +34,16 @@ SCRIPTS = [Path(__file__).parent / "article" / f"{name}.js" for name in NAMES]
 LIVE = {"C3": "kernel.html", "C5": "shapes.html", "C7": "alignment.html", "C8": "shift.html", "C10": "restorer.html"}
 
 
-def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook], trained: Mapping[str, Any]) -> str:
+def index_page(
+    rows: Sequence[claims.Row],
+    replicated: Sequence[claims.Row],
+    notebooks: dict[str, Notebook],
+    trained: Mapping[str, Any],
+) -> str:
     """The page of all claims.
 
     rows: those of claims.json, judged.
+    replicated: those of other seeds, judged; none where nobody has computed them.
     notebooks: by name, those behind the rows.
     trained: what network.js, restorer.js, shift.js and kernel.js read, by the name in their templates.
     """
@@ -71,6 +77,8 @@ def index_page(rows: Sequence[claims.Row], notebooks: dict[str, Notebook], train
                 for kind in ("machine", "versions")
             },
             claims=sections,
+            again={tables.identity(row): row for row in replicated if row["primary"]},
+            identity=tables.identity,
             counts=Counter(row["verdict"] for row in rows if row["primary"]),
             measurements=len(rows),
             notebooks=notebooks,

@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from companion import files
-from companion.evidence import families
+from companion.evidence import claims, families
 from companion.evidence.pages.executed import read
 from companion.evidence.pages.index import index_page
 from companion.evidence.pages.rendering import notebook_page
 from companion.evidence.pages.strip import strip
 
 
-def write(root: Path, names: Sequence[str], trained: Mapping[str, Any]) -> None:
+def write(root: Path, names: Sequence[str], replicated: Sequence[claims.Row], trained: Mapping[str, Any]) -> None:
     """Write the pages of these notebooks, the index, and the README's picture of its first figure.
 
     Raises ValueError where a figure has no caption.
 
+    replicated: the rows that other seeds gave, judged; none where nobody has computed them.
     trained: the trained networks that the index runs, by name.
     """
     results = root / "results"
@@ -30,5 +31,6 @@ def write(root: Path, names: Sequence[str], trained: Mapping[str, Any]) -> None:
     around = [None, *notebooks.values(), None]
     for before, notebook, after in zip(around, notebooks.values(), around[2:], strict=False):
         files.atomic_write(pages / f"{notebook.name}.html", notebook_page(notebook, before, after))
-    files.atomic_write(results / "index.html", index_page(families.read(results / "claims.json"), notebooks, trained))
+    rows = families.read(results / "claims.json")
+    files.atomic_write(results / "index.html", index_page(rows, replicated, notebooks, trained))
     files.atomic_write(results / "first-figure.png", strip())

@@ -70,6 +70,25 @@ def test_links_resolve_and_pictures_are_local_and_described(path: Path) -> None:
     assert "http" not in "".join(re.findall(r"<style>.*?</style>", path.read_text(encoding="utf-8"), re.DOTALL))
 
 
+def test_the_index_says_what_other_seeds_gave() -> None:
+    other = ROW | {"quantity": "triple of tiny"}
+    template = rendering.environment().get_template("again.html")
+
+    def text(*verdicts: str) -> str:
+        replicated = {
+            tables.identity(row): row | {"verdict": verdict}
+            for row, verdict in zip((ROW, other), verdicts, strict=False)
+        }
+        claim = {"id": "C1", "primary": [ROW, other]}
+        return " ".join(template.render(again=replicated, claims=[claim], identity=tables.identity).split())
+
+    assert text() == ""
+    assert text("reproduced", "reproduced").endswith(" included: 2 of 2 verdicts were the same.</p>")
+    assert text("reproduced", "inconclusive").endswith(
+        " included: 1 of 2 verdicts were the same; C1 came out as inconclusive instead of reproduced.</p>"
+    )
+
+
 def test_the_index_holds_every_claim_and_row() -> None:
     found = Found(PAGES[0])
     rows = families.read(commands.CLAIMS)

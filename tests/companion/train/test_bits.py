@@ -15,7 +15,7 @@ from companion.processor import processor
 
 # Makers and families on which somebody has seen the committed bits. On others a difference is news, and no fault of
 # whoever runs the tests: it is told as the reason of a skip.
-SEEN_ON = ("GenuineIntel, family 6",)
+SEEN_ON = ("GenuineIntel, family 6", "AuthenticAMD, family 25")
 SCRIPT = Path(__file__).with_name("bits.py")
 COMMITTED = json.loads(SCRIPT.with_suffix(".json").read_text(encoding="utf-8"))
 

@@ -344,20 +344,37 @@ def test_what_readers_see_comes_from_the_results(clone: Project, monkeypatch: py
     assert commands.main(["readme", "--check"]) == 1
 
 
-def test_other_seeds_stand_beside_the_claims(clone: Project) -> None:
-    clone.profile("other-seeds", {"nb-01-tiny": {"values": [3.0, 3.1, 3.2]}, "nb-02-small": {}})
-    done = clone.call("companion", "repro", "--seeds", "other")
+def test_other_seeds_stand_beside_the_claims_and_are_computed_in_sittings(clone: Project) -> None:
+    def replicate() -> subprocess.CompletedProcess[str]:
+        return clone.call("companion", "repro", "--seeds", "other")
+
+    others = {"nb-01-tiny": {"values": [3.0, 3.1, 3.2]}, "nb-02-small": {}}
+    clone.profile("other-seeds", others)
+    done = replicate()
     assert done.returncode == 0, done.stderr
     assert "01-tiny: 1 of 1 rows differ" in done.stdout
-    assert "02-small: identical (1 rows)" in done.stdout
+    assert "02-small" not in done.stdout
     replicated = json.loads((clone.root / "results/replication.json").read_text())
     assert [row["value"] for row in replicated] == pytest.approx([6.2, 4.0])
     page = (clone.root / "results/CLAIMS.md").read_text()
-    assert "1 of 2 verdicts are the same with seeds that no choice ever saw." in page
+    assert "0 of 1 verdicts are the same with seeds that no choice ever saw." in page
     assert "| inconclusive | 6.20 [" in page
     assert not (clone.root / "scratch/other-seeds/02-small").exists()
+
+    kept = clone.contents()
+    again = replicate()
+    assert again.returncode == 0, again.stderr
+    assert "cells" not in again.stderr  # nothing was run
+    assert clone.contents() == kept
+
+    others["nb-01-tiny"]["values"] = [3.0, 3.1, 3.3]
+    clone.profile("other-seeds", others)
+    assert "01-tiny: 5 cells" in replicate().stderr
+    replicated = json.loads((clone.root / "results/replication.json").read_text())
+    assert [row["value"] for row in replicated] == pytest.approx([6.2667, 4.0], abs=1e-4)
+
     clone.notebook("01-tiny", 'raise RuntimeError("no luck")')
-    failed = clone.call("companion", "repro", "--seeds", "other")
+    failed = replicate()
     assert failed.returncode == 1
     assert "no luck" in failed.stderr
 
