@@ -27,6 +27,7 @@ FEW: dict[str, Any] = {
     "epochs": 1,
     "flexible_epochs": 1,
     "epoch_batches": 1,
+    "blocks": 1,
     "learning_rates": [0.01, 0.02],
     "device": "cpu",
 }
@@ -37,14 +38,14 @@ FEW_OF: dict[str, dict[str, Any]] = {
     "08-any-scale-kernel": {"unseen": [[1.57, 1.57], [1.57, 2.87]]},
     "09-super-resolution": {"whole": [2], "seen": [], "unseen": [[3.7, 3.7], [2.3, 3.7]], "beyond": [[5.0, 5.0]]},
 }
-# Channels, of which a quarter is left: the full ones take minutes on a CPU.
+# Channels, of which a sixteenth is left: the full ones take minutes on a CPU.
 WIDTHS = ("channels", "cc_gradual", "cc_abrupt", "conv_abrupt", "conv_blur", "conv_resize", "channels_of_resize",
           "blur_channels", "encoder_channels", "conv_channels")  # fmt: skip
 
 
-def quartered(channels: Any) -> Any:
-    """A number of channels, or lists of such, a quarter as many."""
-    return [quartered(part) for part in channels] if isinstance(channels, list) else max(1, channels // 4)
+def narrower(channels: Any) -> Any:
+    """A number of channels, or lists of such, a sixteenth as many."""
+    return [narrower(part) for part in channels] if isinstance(channels, list) else max(1, channels // 16)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_notebook_runs_with_the_paper_profile(
     given = profiles.parameters(ROOT, name, "paper")
     given |= {key: value for key, value in FEW.items() if key in given}
     given |= FEW_OF.get(name, {})
-    given |= {key: quartered(given[key]) for key in WIDTHS if key in given}
+    given |= {key: narrower(given[key]) for key in WIDTHS if key in given}
     if "schedules" in given:
         given["schedules"] = [given["schedules"][0], given["schedules"][-1]]  # maps smaller and larger than nominal
     if "folder" in given:

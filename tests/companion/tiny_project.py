@@ -13,6 +13,7 @@ import yaml
 
 from companion import instructions
 from companion.workflow import profiles
+from companion.workflow.cleaning import clean
 
 ROOT = Path(__file__).resolve().parents[2]
 README = "# Tiny\n<!-- findings:begin --><!-- findings:end -->\nThe end.\n"
@@ -80,8 +81,8 @@ def check_outputs(notebook: Path, root: Path, **environment: str) -> subprocess.
 
 
 def complaints(executed: Path) -> list[str]:
-    """What the cells of an executed notebook wrote to stderr."""
-    cells = nbformat.read(executed, as_version=4).cells
+    """What the cells of an executed notebook wrote to stderr, but for progress bars."""
+    cells = clean(nbformat.read(executed, as_version=4)).cells
     outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
     return [output.text for output in outputs if output.get("name") == "stderr"]
 
