@@ -12,7 +12,6 @@ import papermill
 import yaml
 
 from companion import instructions
-from companion.workflow import profiles
 from companion.workflow.cleaning import clean
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,11 +84,6 @@ def complaints(executed: Path) -> list[str]:
     cells = clean(nbformat.read(executed, as_version=4)).cells
     outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
     return [output.text for output in outputs if output.get("name") == "stderr"]
-
-
-def trains(name: str) -> bool:
-    """Whether a notebook of this project trains networks."""
-    return "epochs" in profiles.parameters(ROOT, name, "default")
 
 
 class Project:
