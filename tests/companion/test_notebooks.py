@@ -30,7 +30,17 @@ def test_committed_notebooks_hold_no_complaints(name: str) -> None:
 
 def test_the_runner_runs_a_notebook_at_the_smoke_budget(tmp_path: Path) -> None:
     before = committed()
-    command = [sys.executable, "-m", "companion", "run", "02-misalignment", "--profile", "smoke", "--output", tmp_path]
+    command = [
+        sys.executable,
+        "-m",
+        "companion",
+        "run",
+        "02-misalignment",
+        "--profile",
+        "smoke",
+        "--output",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert committed() == before
