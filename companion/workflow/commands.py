@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from companion import files, fingerprint, instructions
-from companion.evidence import claims, families, tables
+from companion.evidence import claims, families, replicated, tables
 from companion.workflow import notebooks, profiles
 
 ROOT = files.project_root()
@@ -336,15 +336,13 @@ def generated() -> dict[Path, str]:
         name: json.loads(_text(ROOT / "results" / name / "machine.json")) for name in profiles.notebook_names(ROOT)
     }
     readme = ROOT / "README.md"
-    others = [row for row in replicated_rows() if row["primary"]]
-    verdicts = {tables.identity(row): row["verdict"] for row in rows}
-    same = sum(row["verdict"] == verdicts.get(tables.identity(row)) for row in others)
-    again = (
-        f"\n\nWith seeds that no choice ever saw, {same} of {len(others)} verdicts came out the same." if others else ""
-    )
+    others = replicated_rows()
+    told = f"With seeds that no choice ever saw, {replicated.same_verdicts(rows, others)} verdicts came out the same."
+    findings = "\n\n".join([tables.findings(rows), *([told] if others else [])])
+    page = tables.claims_page(rows, others or None, paper_rows(), records)
     return {
-        readme: tables.replace_section(_text(readme), "findings", tables.findings(rows) + again),
-        ROOT / "results" / "CLAIMS.md": tables.claims_page(rows, replicated_rows() or None, paper_rows(), records),
+        readme: tables.replace_section(_text(readme), "findings", findings),
+        ROOT / "results" / "CLAIMS.md": tables.replace_section(page, "apart", replicated.apart_table(rows, others)),
     }
 
 

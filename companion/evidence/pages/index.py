@@ -13,7 +13,7 @@ import torch
 from markupsafe import Markup
 from PIL import Image
 
-from companion.evidence import claims, families, registry, tables
+from companion.evidence import claims, families, registry, replicated, tables
 from companion.evidence.pages import drawings
 from companion.evidence.pages.executed import Notebook
 from companion.evidence.pages.rendering import environment
@@ -36,14 +36,14 @@ LIVE = {"C3": "kernel.html", "C5": "shapes.html", "C7": "alignment.html", "C8": 
 
 def index_page(
     rows: Sequence[claims.Row],
-    replicated: Sequence[claims.Row],
+    again: Sequence[claims.Row],
     notebooks: dict[str, Notebook],
     trained: Mapping[str, Any],
 ) -> str:
     """The page of all claims.
 
     rows: those of claims.json, judged.
-    replicated: those of other seeds, judged; none where nobody has computed them.
+    again: those of other seeds, judged; none where nobody has computed them.
     notebooks: by name, those behind the rows.
     trained: what network.js, restorer.js, shift.js and kernel.js read, by the name in their templates.
     """
@@ -77,7 +77,9 @@ def index_page(
                 for kind in ("machine", "versions")
             },
             claims=sections,
-            again={tables.identity(row): row for row in replicated if row["primary"]},
+            again={tables.identity(row): row for row in again if row["primary"]},
+            apart=replicated.apart(rows, again),
+            compared=len(again),
             identity=tables.identity,
             counts=Counter(row["verdict"] for row in rows if row["primary"]),
             measurements=len(rows),

@@ -80,7 +80,7 @@ def test_the_index_says_what_other_seeds_gave() -> None:
             for row, verdict in zip((ROW, other), verdicts, strict=False)
         }
         claim = {"id": "C1", "primary": [ROW, other]}
-        return " ".join(template.render(again=replicated, claims=[claim], identity=tables.identity).split())
+        return " ".join(template.render(again=replicated, apart=[], claims=[claim], identity=tables.identity).split())
 
     assert text() == ""
     assert text("reproduced", "reproduced").endswith(" included: 2 of 2 verdicts were the same.</p>")
