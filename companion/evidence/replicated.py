@@ -17,10 +17,15 @@ def pairs(rows: Sequence[Row], replicated: Sequence[Row]) -> list[tuple[Row, Row
     return [(row, others[identity(row)]) for row in rows if identity(row) in others]
 
 
+def changed(rows: Sequence[Row], replicated: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """The pairs of judged rows with another verdict."""
+    return [(row, other) for row, other in pairs(rows, replicated) if row["verdict"] != other["verdict"]]
+
+
 def same_verdicts(rows: Sequence[Row], replicated: Sequence[Row]) -> str:
     """How many verdicts came out the same, as "6 of 7"."""
-    verdicts = [(row["verdict"], other["verdict"]) for row, other in pairs(rows, replicated) if row["primary"]]
-    return f"{sum(own == other for own, other in verdicts)} of {len(verdicts)}"
+    count = sum(row["primary"] for row, _ in pairs(rows, replicated))
+    return f"{count - len(changed(rows, replicated))} of {count}"
 
 
 def apart(rows: Sequence[Row], replicated: Sequence[Row]) -> list[tuple[Row, Row]]:

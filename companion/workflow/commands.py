@@ -190,11 +190,10 @@ def replicate() -> int:
     The rows of each are kept in results/other-seeds/ with what they depend on, and are not computed again while that
     is the same: it can be done in sittings, on several machines.
     """
-    missing = [name for name in seeded() if sitting(name) is None]
-    for name in missing:
-        shutil.rmtree(SITTINGS / name, ignore_errors=True)  # of an earlier version of the notebook
-    for name in missing:
-        inputs = inputs_of(name, OTHER_SEEDS)  # now: sources may change while the notebook runs
+    for name in seeded():
+        inputs = inputs_of(name)  # now: sources may change while the notebook runs
+        if is_done(name, inputs):
+            continue
         # In a process of its own, as DVC runs it.
         command = [sys.executable, "-m", "companion", "run", name, "--profile", OTHER_SEEDS]
         if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
@@ -211,18 +210,16 @@ def seeded() -> list[str]:
     return [name for name in profiles.notebook_names(ROOT) if others.get(f"nb-{name}")]
 
 
-def sitting(name: str) -> list[claims.Row] | None:
-    """What a notebook measured with other seeds; None if it never did, or has changed since."""
+def is_done(name: str, inputs: str) -> bool:
+    """Whether an earlier sitting has computed a notebook with other seeds, from the same inputs."""
     record = SITTINGS / name / "machine.json"
-    if not record.exists() or claims.parsed(record).get("inputs") != inputs_of(name, OTHER_SEEDS):
-        return None
-    return claims.read(SITTINGS / name / "metrics.json")
+    return record.exists() and claims.parsed(record).get("inputs") == inputs
 
 
-def inputs_of(name: str, profile: str) -> str:
-    """The hash of all that the rows of a notebook depend on: its own text, code, packages, parameters, data."""
+def inputs_of(name: str) -> str:
+    """The hash of all that other seeds' rows depend on: the notebook's text, code, packages, parameters, data."""
     texts = [_text(path) for path in (profiles.source_path(ROOT, name), ROOT / "data" / "SHA256SUMS")]
-    parts = [texts, dependencies(name), profiles.parameters(ROOT, name, profile)]
+    parts = [texts, dependencies(name), profiles.parameters(ROOT, name, OTHER_SEEDS)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import papermill
 import pytest
 from PIL import Image
-from tiny_project import ROOT, complaints
+from tiny_project import ROOT, UNTRAINED, complaints
 
 from companion.evidence import claims, families, tables
 from companion.workflow import commands, profiles
@@ -38,7 +38,6 @@ FEW_OF: dict[str, dict[str, Any]] = {
     "08-any-scale-kernel": {"unseen": [[1.57, 1.57], [1.57, 2.87]]},
     "09-super-resolution": {"whole": [2], "seen": [], "unseen": [[3.7, 3.7], [2.3, 3.7]], "beyond": [[5.0, 5.0]]},
 }
-UNTRAINED = ("01-cc-layer", "02-misalignment", "11-efficiency")  # the same in every profile, but for their effort
 # Channels, of which a sixteenth is left: the full ones take minutes on a CPU.
 WIDTHS = ("channels", "cc_gradual", "cc_abrupt", "conv_abrupt", "conv_blur", "conv_resize", "channels_of_resize",
           "blur_channels", "encoder_channels", "conv_channels")  # fmt: skip
@@ -114,5 +113,6 @@ def test_notebook_runs_with_the_paper_profile(
     papermill.execute_notebook(
         profiles.source_path(ROOT, name), tmp_path / "notebook.ipynb", given, cwd=ROOT, progress_bar=False
     )
-    assert claims.read(tmp_path / "metrics.json")
+    assert {row["notebook"] for row in claims.read(tmp_path / "metrics.json")} == {name}
+    assert any((tmp_path / "figures").iterdir())
     assert complaints(tmp_path / "notebook.ipynb") == []

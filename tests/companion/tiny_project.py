@@ -15,6 +15,7 @@ from companion import instructions
 from companion.workflow.cleaning import clean
 
 ROOT = Path(__file__).resolve().parents[2]
+UNTRAINED = ("01-cc-layer", "02-misalignment", "11-efficiency")  # the same in every profile, but for their effort
 README = "# Tiny\n<!-- findings:begin --><!-- findings:end -->\nThe end.\n"
 PARAMETERS = """
 values: list[float] = [1.0, 2.0, 3.0]

@@ -78,6 +78,8 @@ def index_page(
             },
             claims=sections,
             again={tables.identity(row): row for row in again if row["primary"]},
+            agreeing=replicated.same_verdicts(rows, again),
+            changed=replicated.changed(rows, again),
             apart=replicated.apart(rows, again),
             compared=len(again),
             identity=tables.identity,

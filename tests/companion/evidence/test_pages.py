@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from tiny_project import ROOT
 
-from companion.evidence import claims, families, registry, tables
+from companion.evidence import claims, families, registry, replicated, tables
 from companion.evidence.pages import drawings, executed, rendering, sentences, strip
 from companion.evidence.pages.rendering import typeset
 from companion.workflow import commands, profiles
@@ -72,21 +72,24 @@ def test_links_resolve_and_pictures_are_local_and_described(path: Path) -> None:
 
 def test_the_index_says_what_other_seeds_gave() -> None:
     other = ROW | {"quantity": "triple of tiny"}
+    worse = other | {"verdict": "inconclusive", "low": 5.0, "high": 6.0, "value": 5.5}
     template = rendering.environment().get_template("again.html")
 
-    def text(*verdicts: str) -> str:
-        replicated = {
-            tables.identity(row): row | {"verdict": verdict}
-            for row, verdict in zip((ROW, other), verdicts, strict=False)
-        }
-        claim = {"id": "C1", "primary": [ROW, other]}
-        return " ".join(template.render(again=replicated, apart=[], claims=[claim], identity=tables.identity).split())
+    def text(*again: claims.Row) -> str:
+        rows = ROW, other
+        given = {name: getattr(replicated, name)(rows, again) for name in ("changed", "apart")}
+        told = template.render(
+            again=again, agreeing=replicated.same_verdicts(rows, again), compared=len(again), **given
+        )
+        return " ".join(told.split())
 
     assert text() == ""
-    assert text("reproduced", "reproduced").endswith(" included: 2 of 2 verdicts were the same.</p>")
-    assert text("reproduced", "inconclusive").endswith(
-        " included: 1 of 2 verdicts were the same; C1 came out as inconclusive instead of reproduced.</p>"
-    )
+    same = text(ROW, other)
+    assert "included: 2 of 2 verdicts were the same. Of what" in same
+    assert "0 of 2 intervals do not overlap with those of the first seeds.</p>" in same
+    one = text(ROW, worse)
+    assert "1 of 2 verdicts were the same; C1 came out as inconclusive instead of reproduced. Of what" in one
+    assert "1 of 2 intervals do not overlap with those of the first seeds: C1, triple of tiny, 3.0 [2.0, 4.0]" in one
 
 
 def test_the_index_holds_every_claim_and_row() -> None:

@@ -370,6 +370,7 @@ def test_other_seeds_stand_beside_the_claims_and_are_computed_in_sittings(clone:
     failed = replicate()  # again, since the notebook is another
     assert failed.returncode == 1
     assert "no luck" in failed.stderr
+    assert clone.contents() == kept
 
 
 @pytest.mark.skipif(not instructions.can_share(), reason="an x86 processor with AVX2")
