@@ -1,0 +1,82 @@
+"""The search for a rate with several seeds: a lucky training does not decide, and who is ahead needs no others."""
+
+import math
+
+import pytest
+
+from cclib.models.classifier import ClassifierConfig
+from companion.tasks.classification import Classification
+from companion.train import runs, trials
+from companion.train.training import Training
+
+LUCKY = {(0.04, 7): 84.9}  # of rate and seed; what else is reached depends on the rate alone
+REACHED = {0.01: 80.0, 0.02: 84.0, 0.04: 82.0, 0.08: math.nan}
+
+
+def make_run(name: str, rate: float, seed: int) -> runs.Run:
+    return runs.Run(Classification(ClassifierConfig("conv")), Training(3, 10, rate), seed, name)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[runs.Run]:
+    """Runs are not trained: "even" reaches what the tables above say, "steep" ten times as far from the best."""
+    asked: list[runs.Run] = []
+
+    def answer(wanted: list[runs.Run]) -> list[runs.Result]:
+        asked.extend(wanted)
+        answers = []
+        for run in wanted:
+            rate = run.training.learning_rate
+            value = LUCKY.get((rate, run.seed), REACHED.get(rate, 0.0)) if run.label == "even" else REACHED[rate] * 10
+            answers.append(runs.Result(run, {}, [{"accuracy": 0.0}, {"accuracy": value}]))
+        return answers
+
+    monkeypatch.setattr(runs, "run_all", answer)
+    return asked
+
+
+def tried(asked: list[runs.Run], name: str) -> list[tuple[float, int]]:
+    return [(run.training.learning_rate, run.seed) for run in asked if run.label == name]
+
+
+def test_a_lucky_training_does_not_decide(asked: list[runs.Run]) -> None:
+    table, chosen = trials.learning_rates(make_run, ["even"], [0.01, 0.02, 0.04], [7, 8, 9], "accuracy", close=1.0)
+    assert chosen == {"even": 0.02}
+    first, ties = [(0.01, 7), (0.02, 7), (0.04, 7)], [(0.02, 8), (0.02, 9), (0.04, 8), (0.04, 9)]
+    assert tried(asked, "even") == [*first, *ties, (0.08, 7)]
+    assert {run.training.epochs for run in asked} == {3}
+    assert list(table.loc["even"]) == ["80.00 (1)", "84.00 (3)", "82.97 (3)", "nan (1)", 0.02, "yes"]
+
+
+def test_who_is_ahead_needs_no_further_seeds(asked: list[runs.Run]) -> None:
+    _, chosen = trials.learning_rates(make_run, ["steep"], [0.01, 0.02, 0.04], [7, 8, 9], "accuracy", close=1.0)
+    assert chosen == {"steep": 0.02}
+    assert tried(asked, "steep") == [(0.01, 7), (0.02, 7), (0.04, 7)]
+
+
+def test_the_search_ends_after_some_rounds(asked: list[runs.Run]) -> None:
+    table, chosen = trials.learning_rates(make_run, ["steep"], [0.01, 0.02], [7, 8], "accuracy", close=1.0, rounds=0)
+    assert chosen == {"steep": 0.02}
+    assert table.loc["steep", "inside"] == "no"
+
+
+@pytest.mark.parametrize("rates", [[0.01], [0.02, 0.01], [0.01, 0.01]])
+def test_a_grid_that_cannot_grow(rates: list[float]) -> None:
+    with pytest.raises(ValueError, match="rates must be at least two, rising, got"):
+        trials.learning_rates(make_run, ["even"], rates, [7], "accuracy", close=1.0)
+
+
+def test_no_seed() -> None:
+    with pytest.raises(ValueError, match="seeds must hold at least one"):
+        trials.learning_rates(make_run, ["even"], [0.01, 0.02], [], "accuracy", close=1.0)
+
+
+def test_a_rate_with_one_diverged_training_is_the_worst() -> None:
+    assert trials.means({0.01: [80.0, math.nan], 0.02: [70.0]}) == {0.01: -math.inf, 0.02: 70.0}
+
+
+def test_what_is_asked_next() -> None:
+    assert trials.asked_next({0.01: [80.0], 0.02: [80.9], 0.04: [70.0]}, 3, close=1.0) == {0.01: 3, 0.02: 3}
+    assert trials.asked_next({0.01: [80.0], 0.02: [82.0]}, 3, close=1.0) == {0.04: 1}
+    assert trials.asked_next({0.01: [80.0] * 3, 0.02: [80.9] * 3, 0.04: [70.0]}, 3, close=1.0) == {}
+    assert trials.asked_next({0.01: [81.0], 0.02: [80.9]}, 2, close=1.0) == {0.01: 2, 0.02: 2, 0.005: 1}
