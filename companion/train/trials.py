@@ -1,6 +1,6 @@
 """The search for each network's learning rate by whole trainings, with several seeds wherever rates are close.
 
-Notebooks 03, 05, 06 and 07 use it; the others follow when they are next trained, and then it takes the place of
+The notebooks that use it are 05 and 06; the others follow when they are next trained, and then it takes the place of
 ``search.learning_rates``.
 """
 
