@@ -85,11 +85,13 @@ def test_the_index_says_what_other_seeds_gave() -> None:
 
     assert text() == ""
     same = text(ROW, other)
-    assert "included: 2 of 2 verdicts were the same. Of what" in same
-    assert "0 of 2 intervals do not overlap with those of the first seeds.</p>" in same
+    assert "included: 2 of 2 verdicts were the same. All 2 measurements have intervals that overlap.</p>" in same
+    assert "<details>" not in same
     one = text(ROW, worse)
-    assert "1 of 2 verdicts were the same; C1 came out as inconclusive instead of reproduced. Of what" in one
-    assert "1 of 2 intervals do not overlap with those of the first seeds: C1, triple of tiny, 3.0 [2.0, 4.0]" in one
+    assert "1 of 2 verdicts were the same; C1 came out as inconclusive instead of reproduced.</p>" in one
+    assert "Of 2 measurements, 1 has intervals that do not overlap" in one
+    cells = re.findall(r"<t[hd] [^>]*>(.*?)</t[hd]>", one.partition("<tbody>")[2])
+    assert cells == ["C1", "triple of tiny", "3.0 [2.0, 4.0] px", "5.50 [5.00, 6.00] px"]
 
 
 def test_the_index_holds_every_claim_and_row() -> None:
