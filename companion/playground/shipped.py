@@ -30,7 +30,7 @@ TASK = FlexibleClassification(
     nominal_inputs=0.6,
     nominal_maps=0.3,
 )
-TRAINING = Training(epochs=5, batch_size=100, learning_rate=0.01)
+TRAINING = Training(epochs=5, batch_size=100, learning_rate=0.02)
 RESTORER = files.project_root() / "data" / "super-resolver.safetensors"
 # As in notebook 09, likewise.
 WHOLE = tuple((float(factor), float(factor)) for factor in (2, 3, 4))
