@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=run_notebook)
     for name, command, purpose in (
         ("fingerprints", fingerprints, "write results/code/: what code each notebook depends on"),
-        ("claims", gather_claims, "gather results/*/metrics.json in results/claims.json"),
+        ("claims", gather_claims, "judge all rows: results/claims.json and, of other seeds, results/replication.json"),
         ("playground", ship_network, "write the trained networks of notebook 00 and of the index to data/"),
         ("page", write_pages, "write results/index.html and results/pages/: the results to read in a browser"),
         ("lab", open_lab, "open JupyterLab on the playground"),
@@ -120,8 +120,10 @@ def dependencies(name: str) -> dict[str, dict[str, str]]:
 
 
 def gather_claims(options: argparse.Namespace) -> int:
-    """Write results/claims.json: the rows of all notebooks, judged together."""
+    """Write results/claims.json, the rows of all notebooks, judged together; those of other seeds are judged anew."""
     files.write_json(CLAIMS, families.judged(all_rows()))
+    if REPLICATION.exists():
+        files.write_json(REPLICATION, replication())
     return 0
 
 

@@ -366,6 +366,13 @@ def test_other_seeds_stand_beside_the_claims_and_are_computed_in_sittings(clone:
     assert "cells" not in again.stderr  # nothing was run
     assert clone.contents() == kept
 
+    own = clone.root / "results/02-small/metrics.json"
+    own.write_text(own.read_text().replace('"value": 4.0', '"value": 5.0'))
+    assert clone.call("companion", "claims").returncode == 0
+    replicated = json.loads((clone.root / "results/replication.json").read_text())
+    assert [row["value"] for row in replicated] == pytest.approx([6.2, 5.0])  # judged with the own rows of today
+    kept = clone.contents()
+
     clone.notebook("01-tiny", 'raise RuntimeError("no luck")')
     failed = replicate()  # again, since the notebook is another
     assert failed.returncode == 1
