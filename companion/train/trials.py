@@ -32,8 +32,8 @@ def learning_rates(
     A trial is a whole training. First all ``rates`` are tried with the first seed. From then on, in rounds: rates whose
     mean is within ``close`` of the best one are tried with all other seeds as well, unless the best is alone; and where
     the best is the lowest or highest of those tried, the next one is tried, as far from it as its neighbour. It ends
-    when the best has a neighbour on both sides, and all that are close to it have all seeds. So all networks are
-    searched by one rule, whatever rate suits them, and no single lucky training decides.
+    when the best has a neighbour on both sides, and all that are close to it have all seeds, or after ``rounds``. So
+    all networks are searched by one rule, whatever rate suits them, and luck of less than ``close`` does not decide.
 
     Args:
         rates: at least two, rising.

@@ -336,7 +336,7 @@ def generated() -> dict[Path, str]:
     }
     readme = ROOT / "README.md"
     others = replicated_rows()
-    told = f"With seeds that no choice ever saw, {replicated.same_verdicts(rows, others)} verdicts came out the same."
+    told = f"With other seeds, {replicated.same_verdicts(rows, others)} verdicts came out the same."
     findings = "\n\n".join([tables.findings(rows), *([told] if others else [])])
     page = tables.claims_page(rows, others or None, paper_rows(), records)
     return {

@@ -85,11 +85,11 @@ def test_the_index_says_what_other_seeds_gave() -> None:
 
     assert text() == ""
     same = text(ROW, other)
-    assert "included: 2 of 2 verdicts were the same. All 2 measurements have intervals that overlap.</p>" in same
+    assert "included: 2 of 2 verdicts were the same. The intervals of all 2 measurements overlap with" in same
     assert "<details>" not in same
     one = text(ROW, worse)
     assert "1 of 2 verdicts were the same; C1 came out as inconclusive instead of reproduced.</p>" in one
-    assert "Of 2 measurements, 1 has intervals that do not overlap" in one
+    assert "Of 2 measurements, 1 has intervals that do not overlap with those" in one
     cells = re.findall(r"<t[hd] [^>]*>(.*?)</t[hd]>", one.partition("<tbody>")[2])
     assert cells == ["C1", "triple of tiny", "3.0 [2.0, 4.0] px", "5.50 [5.00, 6.00] px"]
 

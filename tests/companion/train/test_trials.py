@@ -54,6 +54,21 @@ def test_who_is_ahead_needs_no_further_seeds(asked: list[runs.Run]) -> None:
     assert tried(asked, "steep") == [(0.01, 7), (0.02, 7), (0.04, 7)]
 
 
+def test_networks_are_searched_side_by_side(asked: list[runs.Run]) -> None:
+    table, chosen = trials.learning_rates(
+        make_run, ["steep", "even"], [0.01, 0.02, 0.04], [7, 8], "accuracy", close=1.0
+    )
+    assert chosen == {"steep": 0.02, "even": 0.02}
+    assert list(table.loc["steep"])[:3] == ["800.00 (1)", "840.00 (1)", "820.00 (1)"]
+    assert list(table.loc["even"])[:3] == ["80.00 (1)", "84.00 (2)", "83.45 (2)"]
+
+
+def test_one_seed_is_enough_where_there_is_no_other(asked: list[runs.Run]) -> None:
+    _, chosen = trials.learning_rates(make_run, ["even"], [0.02, 0.04], [7], "accuracy", close=1.0)
+    assert chosen == {"even": 0.04}  # the lucky one
+    assert tried(asked, "even") == [(0.02, 7), (0.04, 7), (0.08, 7)]
+
+
 def test_the_search_ends_after_some_rounds(asked: list[runs.Run]) -> None:
     table, chosen = trials.learning_rates(make_run, ["steep"], [0.01, 0.02], [7, 8], "accuracy", close=1.0, rounds=0)
     assert chosen == {"steep": 0.02}
