@@ -17,6 +17,7 @@ import pickle
 import secrets
 import shlex
 import shutil
+import time
 import traceback
 import warnings
 from collections import Counter, defaultdict
@@ -42,6 +43,7 @@ Answer = dict[str, Any]  # of a worker: who it is, and either the files of a run
 
 BACK = 60.0  # seconds that a client waits for the workers to come back to a scheduler that is back
 SHORT = 10.0  # seconds for a question to all workers, of which one may not answer
+TICK = 0.2  # seconds between looks for answers, and for workers that have gone
 TOLD = "CCLIB_CLUSTER_TOLD"  # the environment variable with the scheduler that this process or its parent has named
 KEPT: list[distributed.deploy.Cluster] = []  # of the batch systems that this process has asked for workers
 TOPIC = "cclib-epochs"  # of the messages on how far a run has come
@@ -84,39 +86,9 @@ def compute_there(missing: Sequence[runs.Run], setting: str) -> None:
 def gather(client: distributed.Client, left: dict[str, runs.Run], epochs: dict[str, int]) -> None:
     """Order the runs that are left, and store each as it comes, until none is left."""
     owner = cache_id()
-    places = whereabouts(client, owner, left)
-    attempts: Counter[str] = Counter()
-    unfit: dict[str, str] = {}  # worker -> why
-
-    def order(wanted: Iterable[runs.Run]) -> dict[distributed.Future, runs.Run]:
-        """Tasks for these runs: those that the same workers may carry out together, since each order has its price."""
-        fit = [worker for worker in addresses(client) if worker not in unfit] if unfit else []
-        if unfit and not fit:
-            raise ValueError(list(unfit.values())[-1])
-        alike = defaultdict(list)
-        for run in wanted:
-            attempts[run.key] += 1
-            holders = [worker for worker in places.get(run.key, ()) if worker not in unfit]
-            alike[tuple(holders or fit), run.training.device].append(run)
-        asked: dict[distributed.Future, runs.Run] = {}
-        for (workers, device), group in alike.items():
-            futures = client.map(
-                errand(),
-                # A new run each, which has not computed its key.
-                [(pickle.dumps(replace(run)), run.key, np.__version__, owner) for run in group],
-                # The same for every client: two that ask for a run share it. A task has one answer, the next a name.
-                key=[f"run-{run.key}-{attempts[run.key]}" for run in group],
-                workers=list(workers) or None,
-                allow_other_workers=bool(workers),
-                resources={GPU: 1} if device == "cuda" else None,
-            )
-            asked |= dict(zip(futures, group, strict=True))
-        return asked
-
-    asked = order(left.values())
-    answers = distributed.as_completed(asked, loop=client.loop)
-    for future in answers:
-        run = asked.pop(future)
+    orders = Orders(client, owner, whereabouts(client, owner, left))
+    orders.place(left.values())
+    for run, future in orders.carried_out():
         try:
             answer: Answer = future.result()
         except distributed.KilledWorker as error:
@@ -129,9 +101,9 @@ def gather(client: distributed.Client, left: dict[str, runs.Run], epochs: dict[s
             last = answer["failed"].strip().rpartition("\n")[2]
             raise RuntimeError(f"{run.label} failed on worker {answer['worker']} with {last}\n\n{answer['failed']}")
         if "identity" in answer:
-            if answer["worker"] not in unfit:
-                unfit[answer["worker"]] = refusal(answer, {**run.identity, "numpy": np.__version__})
-                notice(unfit[answer["worker"]])
+            if answer["worker"] not in orders.unfit:
+                orders.unfit[answer["worker"]] = refusal(answer, {**run.identity, "numpy": np.__version__})
+                notice(orders.unfit[answer["worker"]])
         elif "result" in answer:
             if runs.understood(run, answer["result"], answer["weights"]):
                 runs.write(run, answer["result"], answer["weights"])
@@ -139,10 +111,77 @@ def gather(client: distributed.Client, left: dict[str, runs.Run], epochs: dict[s
                 del left[run.key]
                 continue
             notice(f"{run.label} came damaged from {answer['worker']}: it is asked for again")
-        again = order([run])
-        asked |= again
-        answers.update(again)
+        orders.place([run])
     whereabouts(client, owner, left)
+
+
+class Orders:
+    """The runs that a client has asked for, as tasks of Dask.
+
+    A run of which workers hold a checkpoint is bound to them. Were that a mere wish, Dask's work stealing would take it
+    to an idle worker, which would start anew. When the last of them has gone, any worker may have it.
+
+    Args:
+        owner: the cache that asks.
+        places: which workers hold something of a run: key -> their addresses.
+    """
+
+    def __init__(self, client: distributed.Client, owner: str, places: Mapping[str, Sequence[str]]) -> None:
+        self.client, self.owner, self.places = client, owner, dict(places)
+        self.unfit: dict[str, str] = {}  # worker -> why it computes nothing
+        self.attempts: Counter[str] = Counter()
+        self.asked: dict[distributed.Future, runs.Run] = {}
+        self.bound: dict[distributed.Future, tuple[str, ...]] = {}
+        self.answers = distributed.as_completed(loop=client.loop)
+
+    def place(self, wanted: Iterable[runs.Run]) -> None:
+        """Ask for runs, together for those that the same workers may carry out, since each message has its price."""
+        fit = [worker for worker in addresses(self.client) if worker not in self.unfit] if self.unfit else []
+        if self.unfit and not fit:
+            raise ValueError(list(self.unfit.values())[-1])
+        alike = defaultdict(list)
+        for run in wanted:
+            self.attempts[run.key] += 1
+            holders = [worker for worker in self.places.get(run.key, ()) if worker not in self.unfit]
+            alike[bool(holders), tuple(holders or fit), run.training.device].append(run)
+        for (held, workers, device), group in sorted(alike.items(), reverse=True):  # first what has been begun
+            futures = self.client.map(
+                errand(),
+                # A new run each, which has not computed its key.
+                [(pickle.dumps(replace(run)), run.key, np.__version__, self.owner) for run in group],
+                # The same for every client: two that ask for a run share it. A task has one answer, the next a name.
+                key=[f"run-{run.key}-{self.attempts[run.key]}" for run in group],
+                workers=list(workers) or None,
+                allow_other_workers=bool(workers) and not held,
+                resources={GPU: 1} if device == "cuda" else None,
+            )
+            self.asked.update(zip(futures, group, strict=True))
+            if held:
+                self.bound.update(dict.fromkeys(futures, workers))
+            self.answers.update(futures)
+
+    def carried_out(self) -> Iterator[tuple[runs.Run, distributed.Future]]:
+        """Each run with its answer as it comes, until all that were asked for, meanwhile too, have one."""
+        while self.asked:
+            while not self.answers.has_ready():
+                time.sleep(TICK)
+                self.release()
+            future = next(self.answers)
+            self.bound.pop(future, None)
+            if future in self.asked:  # else it was released
+                yield self.asked.pop(future), future
+
+    def release(self) -> None:
+        """Ask anew for the runs that are bound to workers of which none is here any more."""
+        if not self.bound:
+            return
+        here = addresses(self.client)
+        gone = [future for future, workers in self.bound.items() if not set(workers) & set(here)]
+        for future in gone:
+            future.cancel()
+            del self.bound[future], self.places[self.asked[future].key]
+        if gone:
+            self.place([self.asked.pop(future) for future in gone])
 
 
 def addresses(client: distributed.Client) -> list[str]:

@@ -50,6 +50,11 @@ def test_nothing_computes_square_roots_with_torch() -> None:
     texts = {path: path.read_text(encoding="utf-8") for path in sources if path.suffix in (".py", ".ipynb")}
     assert any("math.sqrt(" in text for text in texts.values())
     assert [path for path, text in texts.items() if re.search(r"(?<!math)(?<!np)\.sqrt\(|\*\* 0?\.5\b", text)] == []
+    # Optimizers take roots as well, unless their steps are fused.
+    made = re.compile(r"torch\.optim\.\w+\((?:[^()]|\([^()]*\))*\)")
+    steps = [call for text in texts.values() for call in made.findall(text)]
+    assert len(steps) >= 3
+    assert [step for step in steps if "fused=True" not in step] == []
 
 
 def test_the_switch_leaves_the_shared_instructions() -> None:

@@ -22,7 +22,7 @@ from tiny_project import ROOT
 from companion.train.cluster import difference, scheduler
 
 EPOCHS, SEEDS = 3, 4
-SCENES = (0, 100, 200, 300, 400)  # the first seed of each
+SCENES = (0, 100, 200, 300, 400, 700)  # the first seed of each
 BOUND = 900.0  # seconds after which something hangs, on a machine that is busy with other work too
 
 # A worker writes down each epoch that it has trained, and takes its time, so that there is a middle to be killed in.
@@ -38,7 +38,7 @@ def noted(model, optimizer, task, schedule, epoch, generator):
     loss = train_epoch(model, optimizer, task, schedule, epoch, generator)
     time.sleep(0.3)
     with open(os.environ["NOTED"], "a") as file:
-        file.write(f"{seed} {epoch}\\n")
+        file.write(f"{seed} {epoch} {os.getpid()}\\n")
     return loss
 training.train_epoch_alone, training.train_epoch = train_epoch, noted
 """
@@ -98,7 +98,8 @@ class Cluster:
 
     def start_client(self, first: int, how: str = "") -> subprocess.Popen:
         """Somebody with a cache of his own who asks for runs, the first one with this seed."""
-        return self.start(f"client-{first}", "-c", CLIENT, how, str(first), CCLIB_CLUSTER=self.address)
+        told = {"CCLIB_CLUSTER": self.address, "CCLIB_RECORDS": str(self.folder / "records")}
+        return self.start(f"client-{first}", "-c", CLIENT, how, str(first), **told)
 
     def process_of(self, worker: subprocess.Popen) -> psutil.Process:
         """The process that computes, below the one that starts it again."""
@@ -109,8 +110,12 @@ class Cluster:
 
     def epochs(self, first: int) -> Counter[tuple[int, int]]:
         """How often each epoch of the runs from a seed on was trained: (seed, epoch) -> times."""
-        trained = (tuple(map(int, line.split())) for line in self.noted.read_text().splitlines())
-        return Counter((seed, epoch) for seed, epoch in trained if first <= seed < first + SEEDS)
+        return Counter((seed, epoch) for seed, epoch, _ in self.trained(first))
+
+    def trained(self, first: int) -> list[tuple[int, int, int]]:
+        """The epochs of the runs from a seed on as they were trained: seed, epoch and the worker's process."""
+        noted = [tuple(map(int, line.split())) for line in self.noted.read_text().splitlines()]
+        return [(seed, epoch, process) for seed, epoch, process in noted if first <= seed < first + SEEDS]
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
@@ -142,6 +147,8 @@ def finished(cluster: Cluster, client: subprocess.Popen, first: int) -> Counter[
     own, serial = cluster.results(f"client-{first}"), cluster.results("serial")
     assert len(own) == SEEDS
     assert all(result in serial for result in own)
+    keys = {path.parent.name for path in (cluster.folder / f"client-{first}" / "runs").glob("*/result.json")}
+    assert keys <= {path.stem for path in (cluster.folder / "records").iterdir()}
     trained = cluster.epochs(first)
     assert set(trained) == {(seed, epoch) for seed in range(first, first + SEEDS) for epoch in range(EPOCHS)}
     return trained
@@ -210,6 +217,19 @@ def test_a_killed_scheduler(cluster: Cluster) -> None:
     cluster.scheduler = cluster.start_scheduler()
     assert set(finished(cluster, client, 400).values()) == {1}
     assert "has gone: waiting for it" in cluster.log("client-400")
+
+
+def test_a_killed_worker_that_holds_what_is_asked_for(cluster: Cluster) -> None:
+    client = cluster.start_client(700)
+    eventually(lambda: cluster.epochs(700))
+    client.kill()
+    client.wait()
+    time.sleep(2)  # until the workers have given up what they were at
+    before = len(cluster.trained(700))
+    client = cluster.start_client(700)
+    eventually(lambda: len(cluster.trained(700)) > before)
+    psutil.Process(cluster.trained(700)[-1][2]).kill()
+    assert max(finished(cluster, client, 700).values()) <= 2
 
 
 def test_no_process_is_left(cluster: Cluster) -> None:
