@@ -40,11 +40,11 @@
     const canvas = document.createElement("canvas");
     canvas.width = width;
     canvas.height = height;
-    const image = new ImageData(width, height);
-    for (let at = 0; at < height * width; at++) {
-      for (let plane = 0; plane < 3; plane++) image.data[4 * at + plane] = 255 * Math.min(Math.max(planes[plane][at], 0), 1);
-      image.data[4 * at + 3] = 255;
-    }
+    const image = new ImageData(width, height); // clamps what it is given
+    image.data.fill(255);
+    planes.forEach((plane, channel) => {
+      for (let at = 0; at < height * width; at++) image.data[4 * at + channel] = 255 * plane[at];
+    });
     canvas.getContext("2d").putImageData(image, 0, 0);
     return canvas;
   }
