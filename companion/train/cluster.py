@@ -175,8 +175,8 @@ class Orders:
         """Ask anew for the runs that are bound to workers of which none is here any more."""
         if not self.bound:
             return
-        here = addresses(self.client)
-        gone = [future for future, workers in self.bound.items() if not set(workers) & set(here)]
+        here = set(addresses(self.client))
+        gone = [future for future, workers in self.bound.items() if here.isdisjoint(workers)]
         for future in gone:
             future.cancel()
             del self.bound[future], self.places[self.asked[future].key]

@@ -145,6 +145,15 @@ def test_fingerprints_are_fresh(name: str) -> None:
     assert recorded == commands.dependencies(name), f"{name}: run dvc repro"
 
 
+def test_where_runs_are_computed_reruns_no_notebook() -> None:
+    code = commands.dependencies("03-drop-in")["code"]
+    assert "companion.train.runs" in code
+    assert {"companion.train.cluster", "companion.train.workers"}.isdisjoint(code)
+    assert {f"{name}.py" for name in ("cluster", "workers")} <= {
+        path.name for path in (ROOT / "companion/train").iterdir()
+    }
+
+
 def test_claims_are_those_of_the_notebooks() -> None:
     assert families.read(commands.CLAIMS) == families.judged(commands.all_rows())
 
