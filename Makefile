@@ -10,7 +10,7 @@ export CCLIB_CLUSTER = $(CLUSTER)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test fuzz paper bench bench-choice refit format readme docs lab lock clean
+.PHONY: help repro test fuzz paper bench bench-choice refit format readme docs lab lock audit clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -61,14 +61,21 @@ docs: .venv/.installed  ## regenerate the API pages in docs/api from the docstri
 lab: .venv/.installed  ## open JupyterLab on the playground, with the whole project in reach
 	@$(RUN) companion lab
 
-lock:  ## resolve the extras of pyproject.toml afresh and write constraints.txt
+lock:  ## resolve the extras of pyproject.toml afresh and write constraints.txt and hashes.txt
 	rm -rf .cache/lock-venv
 	@$(new_venv) .cache/lock-venv
 	.cache/lock-venv/bin/python -m pip install torch==$(TORCH)
 	.cache/lock-venv/bin/python -m pip install -e '.[lab,cluster,test]'
 	.cache/lock-venv/bin/python -m pip freeze --all > .cache/lock-venv/freeze.txt
 	sed -E -e '/^(pip|wheel)==|^-e|continuous.convolution/d' -e 's/\+(cpu|cu[0-9]+)$$//' .cache/lock-venv/freeze.txt > constraints.txt
+	.cache/lock-venv/bin/python -m pip install uv
+	grep -v '^torch==' constraints.txt | .cache/lock-venv/bin/uv pip compile --no-deps --generate-hashes --python-version 3.11 --custom-compile-command 'make lock' --output-file hashes.txt -
 	rm -rf .cache/lock-venv
+
+audit:  ## look the pinned versions up in a database of known vulnerabilities
+	@$(new_venv) .cache/audit-venv
+	.cache/audit-venv/bin/python -m pip install pip-audit
+	.cache/audit-venv/bin/pip-audit --strict --disable-pip --no-deps -r constraints.txt; status=$$?; rm -rf .cache/audit-venv; exit $$status
 
 clean:  ## remove what make made, but for .cache (training runs, downloads) and scratch (yours)
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -82,8 +89,10 @@ test -n "$$base" || { echo "make: $(PYTHON) is not Python 3.11; name one: make P
 endef
 
 # The stamp goes first and comes back last: a set-up that was interrupted starts from an empty .venv.
-.venv/.installed: constraints.txt pyproject.toml
+# Torch has no hash, since its builds differ; what else a system needs beyond the locked packages has none either.
+.venv/.installed: constraints.txt hashes.txt pyproject.toml
 	@if [ -f $@ ]; then rm $@; else $(new_venv) .venv; fi
-	.venv/bin/python -m pip install -c constraints.txt setuptools torch
+	.venv/bin/python -m pip install --no-deps --require-hashes -r hashes.txt
+	.venv/bin/python -m pip install -c constraints.txt torch
 	.venv/bin/python -m pip install -c constraints.txt --no-build-isolation -e '.[lab,cluster,test]'
 	@touch $@

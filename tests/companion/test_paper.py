@@ -29,6 +29,7 @@ FEW: dict[str, Any] = {
     "epoch_batches": 1,
     "blocks": 1,
     "learning_rates": [0.01, 0.02],
+    "search_seeds": 1,
     "device": "cpu",
 }
 FEW_OF: dict[str, dict[str, Any]] = {

@@ -1,5 +1,6 @@
 """The project's files agree with each other: pins, stages, profiles, committed results."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -39,6 +40,15 @@ def test_pins_stand_in_the_constraints_alone() -> None:
     assert [str(one) for one in direct() if any(limit.operator in ("==", "===") for limit in one.specifier)] == []
     assert {canonicalize_name(one.name) for one in direct()} <= set(pins())
     assert all(pins()[canonicalize_name(one.name)] in one.specifier for one in direct())
+
+
+def test_every_pin_but_that_of_torch_has_hashes() -> None:
+    lines = (ROOT / "hashes.txt").read_text().replace("\\\n", " ").splitlines()
+    locked = dict(line.split(maxsplit=1) for line in lines if not line.startswith("#"))
+    assert {canonicalize_name(pin) for pin in locked} == {
+        canonicalize_name(f"{name}=={version}") for name, version in pins().items() if name != "torch"
+    }
+    assert all(re.fullmatch(r"(--hash=sha256:[0-9a-f]{64}\s*)+", hashes) for hashes in locked.values())
 
 
 def test_installed_versions_are_the_pinned_ones() -> None:
