@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,30 @@ def test_paired_is_the_one_sample_test() -> None:
     found = claims.paired(a, b, confidence=0.9)
     expected = stats.ttest_rel(a, b).confidence_interval(0.9)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-12)
+    assert claims.paired(a, b) == claims.interval([0.5, 1.5, -0.5, 1.0]) == claims.interval([0.5, 1.5, -0.5, 1.0], 0.95)
 
 
 def test_exact_is_a_point() -> None:
     assert claims.exact(0.25, 8) == Interval(0.25, 0.25, 0.25, 8)
+    assert claims.exact(-3, 1) == Interval(-3, -3, -3, 1)
+
+
+def test_an_interval_does_not_change() -> None:
+    with pytest.raises(FrozenInstanceError):
+        claims.exact(0.25, 8).n = 9  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"interval": claims.exact(0.5, 1)},
+        {"threshold": -0.5, "margin": 0.5},
+        {"interval": claims.interval([0.0, 1.0]), "looks": [2, 3]},
+        {"threshold": None, "reason": None},
+    ],
+)
+def test_these_rows_pass(changes: dict[str, Any]) -> None:
+    claims.check_row(a_row(**changes))
 
 
 NESTED: Any = [[1.0], [2.0]]
@@ -52,7 +73,10 @@ NESTED: Any = [[1.0], [2.0]]
             lambda: claims.interval(NESTED),
             r"values must be a flat list of numbers, got shape \(2, 1\)",
         ),
+        (lambda: claims.interval([1.0, math.inf, math.nan]), "values must be finite, got inf"),
         (lambda: claims.interval([1.0, 2.0], confidence=95), "confidence must lie between 0 and 1, got 95"),
+        (lambda: claims.interval([1.0, 2.0], confidence=1), "confidence must lie between 0 and 1, got 1"),
+        (lambda: claims.interval([1.0, 2.0], confidence=0), "confidence must lie between 0 and 1, got 0"),
         (lambda: claims.paired([1, 2], [1, 2, 3]), "a and b must pair up, got 2 and 3"),
         (lambda: claims.exact(math.inf, 3), "value must be finite, got inf"),
         (lambda: claims.exact(1, 0), "n must be a whole number of cases, at least 1, got 0"),
@@ -65,7 +89,17 @@ NESTED: Any = [[1.0], [2.0]]
         (lambda: a_row(reason=" "), "a primary row, and no other, has a reason for its threshold, got ' '"),
         (lambda: a_row(margin=0.5), "margin must be the threshold without its sign, and not 0, got 0.5"),
         (lambda: a_row(threshold=0, margin=0), "margin must be the threshold without its sign, and not 0, got 0.0"),
-        (lambda: claims.check_row(a_row() | {"extra": 1}), "must have the keys claim, notebook"),
+        (lambda: a_row(threshold=None, reason=None, margin=1), "margin must be the threshold without its sign"),
+        (
+            lambda: a_row(threshold=None, reason=None, looks=[21]),
+            "looks, a list of numbers of seeds",
+        ),
+        (lambda: a_row(looks=[5, 10]), r"^row: .*21"),
+        (lambda: claims.check_row(a_row() | {"looks": (21,)}), "looks, a list of numbers of seeds"),
+        (lambda: claims.check_row([1]), r"must have the keys .*; got \[1\]"),
+        (lambda: claims.check_row(a_row() | {"primary": 1}), "a row is primary if it has a threshold, got 1"),
+        (lambda: claims.check_row(a_row() | {"n": 0}), "n must be a whole number, at least 1, got 0"),
+        (lambda: claims.check_row(a_row() | {"extra": 1}), "must have the keys claim, notebook.*; got .*'extra'"),
         (lambda: claims.check_row(a_row() | {"primary": False}), "a row is primary if it has a threshold, got False"),
         (lambda: claims.check_row(a_row() | {"n": True}), "n must be a whole number, at least 1, got True"),
         (lambda: claims.write([a_row(), a_row()]), "two rows are called 'C7-worst-case'"),
@@ -88,6 +122,13 @@ def test_rows_survive_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert tuple(rows[0]) == claims.KEYS
     path.write_text("{")
     with pytest.raises(ValueError, match=r"metrics\.json: is not JSON"):
+        claims.read(path)
+    for nothing in ("{}", json.dumps([rows[0]])):
+        path.write_text(nothing)
+        with pytest.raises(ValueError, match=r"metrics\.json: holds no row"):
+            claims.read(path)
+    path.write_text(json.dumps({"C7-worst-case": rows[0], "broken": rows[1] | {"n": 0}}))
+    with pytest.raises(ValueError, match=r"metrics\.json, row 2: n must be"):
         claims.read(path)
     path.write_text(json.dumps({"other": rows[0]}))
     with pytest.raises(ValueError, match="row 'other' should be called 'C7-worst-case'"):
