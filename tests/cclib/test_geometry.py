@@ -4,13 +4,26 @@ Tensors have no part here; the values computed on these grids are tested in func
 """
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cclib.geometry import FEW_PHASES, Axis, Window, counts_of, floor_sum, input_runs, output_runs, taps_of
+from cclib.geometry import (
+    FEW_PHASES,
+    Axis,
+    DiscreteAxis,
+    Window,
+    counts_of,
+    floor_sum,
+    input_runs,
+    layer_axes,
+    output_runs,
+    resize_axes,
+    taps_of,
+)
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=150)
 fractions = st.fractions(Fraction(1, 5), 4, max_denominator=12)
@@ -54,6 +67,64 @@ def test_by_default_the_centres_of_both_grids_coincide(n_in, scale, size):
 def test_a_scale_is_positive(scale):
     with pytest.raises(ValueError, match=r"scale must be greater than 0, got -?[0-9.]+"):
         Axis.resize(4, scale)
+
+
+@pytest.mark.parametrize("grown", [{"size": 2**31}, {"scale": 2.0**31}])
+def test_an_axis_has_fewer_than_two_to_the_31_outputs(grown):
+    assert Axis.resize(1, size=2**31 - 1).n_out == 2**31 - 1
+    with pytest.raises(ValueError, match="asks for more than 2147483647 outputs of an axis of 1 pixels"):
+        Axis.resize(1, **grown)
+
+
+@given(sizes, st.integers(1, 7), st.integers(1, 4), st.integers(0, 3), st.integers(0, 3))
+@PROPERTY
+def test_a_convolution_reads_its_pixels_from_their_middle(n_in, kernel_size, stride, before, after):
+    firsts = range(-before, n_in + after - kernel_size + 1, stride)  # the first pixel that each output reads
+    assume(len(firsts) > 0)
+    axis = Axis.conv(n_in, kernel_size, stride, (before, after))
+    assert (axis.n_in, axis.n_out) == (n_in, len(firsts))
+    middles = [Fraction(first + first + kernel_size - 1, 2) for first in firsts]
+    assert [axis.position(output) for output in range(axis.n_out)] == middles
+
+
+@given(sizes, st.integers(1, 7), st.integers(1, 4), st.integers(0, 3), st.integers(0, 1))
+@PROPERTY
+def test_a_transposed_convolution_writes_its_outputs_about_their_middle(n_in, kernel_size, stride, padding, more):
+    written = [range(i * stride - padding, i * stride - padding + kernel_size) for i in range(n_in)]
+    n_out = written[-1].stop - padding + more
+    assume(n_out > 0)
+    axis = Axis.conv_transpose(n_in, kernel_size, stride, padding, more)
+    assert (axis.n_in, axis.n_out) == (n_in, n_out)
+    middles = [Fraction(outputs.start + outputs.stop - 1, 2) for outputs in written]
+    assert [axis.start + middle * axis.step for middle in middles] == list(range(n_in))
+
+
+def test_a_discrete_axis_waits_for_its_input():
+    conv, transposed = DiscreteAxis(False, 3, 2, 3, 4, 0), DiscreteAxis(True, 3, 2, 1, 1, 1)
+    assert conv.of(2) == Axis.conv(2, 3, 2, (3, 4))
+    assert transposed.of(5) == Axis.conv_transpose(5, 3, 2, 1, 1)
+    around = conv._replace(circular=True)
+    assert around.of(4) == Axis.conv(4, 3, 2, (3, 4))
+    with pytest.raises(ValueError, match="allows a pad of at most 3 on 3 pixels, got 4"):
+        around.of(3)
+
+
+def test_both_axes():
+    assert resize_axes(8, 9, None, (3, 5), (0, 1)) == (Axis.resize(8, None, 3, 0), Axis.resize(9, None, 5, 1))
+    assert resize_axes(8, 9, (0.5, 2), None, None) == (Axis.resize(8, 0.5), Axis.resize(9, 2))
+    discrete = DiscreteAxis(False, 3, 2, 1, 1, 0), DiscreteAxis(True, 3, 2, 1, 1, 0)
+    vertical, horizontal = discrete[0].of(8), discrete[1].of(9)
+    assert layer_axes(8, 9, None, None, None, discrete) == (vertical, horizontal)
+    moved = layer_axes(8, 9, None, None, (0.25, 2), discrete)
+    assert moved == (replace(vertical, start=Fraction(1, 4)), replace(horizontal, start=Fraction(2)))
+
+
+def test_parts_of_an_axis():
+    axis = Axis.resize(8, 0.75)
+    part, seen = axis.part(range(2, 5)), axis.seen_from(2, 6)
+    assert [part.position(output) for output in range(part.n_out)] == [axis.position(output) for output in (2, 3, 4)]
+    assert (part.n_in, part.step, seen.n_in, seen.n_out) == (8, axis.step, 5, axis.n_out)
+    assert [seen.position(output) + 2 for output in range(6)] == [axis.position(output) for output in range(6)]
 
 
 def test_a_discrete_axis_without_output():
@@ -188,6 +259,7 @@ def test_the_counts_are_those_of_the_taps(n_in, scale, size, start, support, clo
     assert counts.phases == len(taps.phases)
     assert counts.offsets == len(taps.offsets)
     assert taps.most <= counts.most <= taps.most + (counts.phases > FEW_PHASES)
+    assert counts.read == len(range(counts.reach[0], counts.reach[1] + 1))
     if taps.offsets:
         low, high = counts.reach
         assert low <= taps.reach[0]
