@@ -11,9 +11,6 @@ from tiny_project import Project
 
 from companion import instructions
 
-# Runs are computed in the notebook's own process, since tests run side by side; those of ``runs`` ask for more.
-os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
-
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip

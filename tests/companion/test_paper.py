@@ -29,7 +29,6 @@ FEW: dict[str, Any] = {
     "epoch_batches": 1,
     "blocks": 1,
     "learning_rates": [0.01, 0.02],
-    "search_seeds": 1,
     "device": "cpu",
 }
 FEW_OF: dict[str, dict[str, Any]] = {
@@ -111,6 +110,7 @@ def test_notebook_runs_with_the_paper_profile(
         given["folder"] = str(pictures)
     monkeypatch.setenv("CCLIB_OUTPUT", str(tmp_path))
     monkeypatch.setenv("CCLIB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # in the kernel itself; test_notebooks has the same cells in more
     papermill.execute_notebook(
         profiles.source_path(ROOT, name), tmp_path / "notebook.ipynb", given, cwd=ROOT, progress_bar=False
     )

@@ -90,10 +90,7 @@ NESTED: Any = [[1.0], [2.0]]
         (lambda: a_row(margin=0.5), "margin must be the threshold without its sign, and not 0, got 0.5"),
         (lambda: a_row(threshold=0, margin=0), "margin must be the threshold without its sign, and not 0, got 0.0"),
         (lambda: a_row(threshold=None, reason=None, margin=1), "margin must be the threshold without its sign"),
-        (
-            lambda: a_row(threshold=None, reason=None, looks=[21]),
-            "looks, a list of numbers of seeds",
-        ),
+        (lambda: a_row(threshold=None, reason=None, looks=[21]), "looks, a list of numbers of seeds"),
         (lambda: a_row(looks=[5, 10]), r"^row: .*21"),
         (lambda: claims.check_row(a_row() | {"looks": (21,)}), "looks, a list of numbers of seeds"),
         (lambda: claims.check_row([1]), r"must have the keys .*; got \[1\]"),
