@@ -134,6 +134,8 @@ def test_a_discrete_axis_without_output():
         Axis.conv(3, 6, 1, (1, 1))
     with pytest.raises(ValueError, match=r"x leaves no output .* kernel_size 3, padding 2 and an input size of 1"):
         Axis.conv_transpose(1, 3, 2, 2, 0)
+    with pytest.raises(ValueError, match=r"x leaves no output .* kernel_size 2, padding 1 and an input size of 1"):
+        Axis.conv_transpose(1, 2, 1, 1, 0)  # none exactly
 
 
 @given(st.fractions(-3, 9, max_denominator=6), fractions, fractions, st.booleans())
