@@ -10,7 +10,7 @@ export CCLIB_CLUSTER = $(CLUSTER)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test fuzz paper bench bench-choice refit format readme docs lab lock audit clean
+.PHONY: help repro test fuzz long paper merge bench bench-choice refit format readme docs lab lock audit clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -30,13 +30,15 @@ fuzz: CALLS ?= 100000
 fuzz: .venv/.installed  ## try random calls of the layer, sane and insane; CALLS=1000: so many
 	FUZZ_CALLS=$(CALLS) $(RUN) pytest tests/cclib/test_fuzz.py
 
+long: .venv/.installed  ## run the experiments of profiles/long.yaml, in sittings; finished ones are kept
+	@$(RUN) companion sitting long
+
 paper: .venv/.installed  ## run every experiment at the size of the paper's, on a GPU; finished ones are kept
-	@for notebook in notebooks/[0-9]*.ipynb; do \
-		name=$$(basename $$notebook .ipynb); \
-		case $$name in 00-*) continue;; esac; \
-		test -f results/paper/$$name/metrics.json || $(RUN) companion run $$name --profile paper || exit 1; \
-	done
-	@$(RUN) companion readme
+	@$(RUN) companion sitting paper
+
+merge: .venv/.installed  ## collect long and paper from the records of their runs, and compute nothing
+	@$(RUN) companion sitting long --finished
+	@$(RUN) companion sitting paper --finished
 
 bench: .venv/.installed  ## time and memory of the layer beside those of Conv2d
 	@$(RUN) companion.benchmark

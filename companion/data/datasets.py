@@ -23,11 +23,23 @@ SUBSET = "fashion-mnist-subset"
 NAMES = (SUBSET, "fashion-mnist", "cifar10", "folder")
 
 FASHION_MNIST_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
-FASHION_MNIST_SHA256 = {
-    "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-    "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-    "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-    "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+FASHION_MNIST_SHA256 = {  # as its authors packed each file, and as Debian's package dataset-fashion-mnist does
+    "train-images-idx3-ubyte.gz": (
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7",
+    ),
+    "train-labels-idx1-ubyte.gz": (
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056",
+    ),
+    "t10k-images-idx3-ubyte.gz": (
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
+    ),
+    "t10k-labels-idx1-ubyte.gz": (
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",
+    ),
 }
 FASHION_MNIST_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -87,7 +99,7 @@ def load(name: str = SUBSET, *, folder: str | Path | None = None) -> Dataset:
     if name == SUBSET:
         train, validation, test = _embedded()
     elif name == "fashion-mnist":
-        paths = [fetch(FASHION_MNIST_URL + file, sha256) for file, sha256 in FASHION_MNIST_SHA256.items()]
+        paths = [fetch(FASHION_MNIST_URL + file, *sums) for file, sums in FASHION_MNIST_SHA256.items()]
         train, validation = _hold_out(_read_idx_pair(paths[0], paths[1]), classes, every=12)
         test = _read_idx_pair(paths[2], paths[3])
     elif name == "cifar10":

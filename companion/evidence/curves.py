@@ -59,7 +59,12 @@ def still_falling(results: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
 
 
 def record_seconds(results: Mapping[str, Sequence[Result]]) -> None:
-    """Write the seconds that an epoch of each network took, the median over its results, to machine.json."""
+    """Write the seconds that an epoch of each network took, the median over its results, to machine.json.
+
+    Those that a record gave are left out, since it holds no times.
+    """
     for name, per_seed in results.items():
-        seconds = statistics.median(result.seconds_per_epoch for result in per_seed)
-        files.record_machine(**{f"seconds_per_epoch_{re.sub(r'[^a-z0-9]+', '_', name.lower())}": round(seconds, 2)})
+        known = [result.seconds_per_epoch for result in per_seed if result.seconds_per_epoch is not None]
+        if known:
+            seconds = statistics.median(known)
+            files.record_machine(**{f"seconds_per_epoch_{re.sub(r'[^a-z0-9]+', '_', name.lower())}": round(seconds, 2)})

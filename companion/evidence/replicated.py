@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from companion.evidence.claims import Row
-from companion.evidence.tables import identity, markdown, span
+from companion.evidence.tables import adjusted, identity, markdown, span
 
 
 def pairs(rows: Sequence[Row], replicated: Sequence[Row]) -> list[tuple[Row, Row]]:
@@ -26,6 +26,19 @@ def same_verdicts(rows: Sequence[Row], replicated: Sequence[Row]) -> str:
     """How many verdicts came out the same, as "6 of 7"."""
     count = sum(row["primary"] for row, _ in pairs(rows, replicated))
     return f"{count - len(changed(rows, replicated))} of {count}"
+
+
+def verdicts_table(rows: Sequence[Row], replicated: Sequence[Row]) -> str:
+    """How many verdicts came out the same, and a table of both."""
+    if not replicated:
+        return "Not run yet: `make repro SEEDS=other` computes everything with other seeds."
+    heads = ["claim", "quantity", "these seeds", "verdict", "other seeds", "verdict"]
+    lines = [
+        [row["claim"], row["quantity"], adjusted(row), row["verdict"], adjusted(other), f"**{other['verdict']}**"]
+        for row, other in pairs(rows, replicated)
+        if row["primary"]
+    ]
+    return f"{same_verdicts(rows, replicated)} verdicts are the same with other seeds.\n\n{markdown(heads, lines)}"
 
 
 def apart(rows: Sequence[Row], replicated: Sequence[Row]) -> list[tuple[Row, Row]]:

@@ -93,22 +93,19 @@ def findings(rows: Sequence[Row]) -> str:
 
 def claims_page(
     rows: Sequence[Row],
-    replicated: Sequence[Row] | None,
-    paper: Mapping[str, Sequence[Row]],
+    larger: Mapping[str, Mapping[str, Sequence[Row]]],
     records: Mapping[str, Mapping[str, Any]],
 ) -> str:
     """results/CLAIMS.md: every row, how primary ones are judged, what it took to compute, what it does not show.
 
     rows: judged ones.
-    replicated: those of other seeds, judged, where they were computed.
-    paper: notebook name -> its rows with the profile `paper`, for those that were run with it.
+    larger: profile -> notebook name -> its rows with that profile, for those that were run with it.
     records: notebook name -> its machine.json.
     """
     template = Path(__file__).with_name("claims_page.md").read_text(encoding="utf-8")
     return template.format(
         primary=primary_table(rows),
-        replication=replication(rows, replicated),
-        measurements=measurements_table(rows, paper),
+        measurements=measurements_table(rows, larger),
         machine=machine_table(records),
     )
 
@@ -135,37 +132,23 @@ def primary_table(rows: Sequence[Row]) -> str:
     return markdown(heads, lines)
 
 
-def replication(rows: Sequence[Row], replicated: Sequence[Row] | None) -> str:
-    """How many verdicts other seeds confirm, and a table of both."""
-    if replicated is None:
-        return "Not run yet: `make repro SEEDS=other` computes everything with seeds that no choice ever saw."
-    others = {identity(row): row for row in replicated}
-    pairs = [(row, others[identity(row)]) for row in rows if row["primary"] and identity(row) in others]
-    agreeing = sum(row["verdict"] == other["verdict"] for row, other in pairs)
-    lines = [
-        [row["claim"], row["quantity"], adjusted(row), row["verdict"], adjusted(other), f"**{other['verdict']}**"]
-        for row, other in pairs
-    ]
-    table = markdown(["claim", "quantity", "these seeds", "verdict", "other seeds", "verdict"], lines)
-    return f"{agreeing} of {len(pairs)} verdicts are the same with seeds that no choice ever saw.\n\n{table}"
-
-
-def measurements_table(rows: Sequence[Row], paper: Mapping[str, Sequence[Row]]) -> str:
-    """Every row as a line of a Markdown table, with a link to its executed notebook. paper: as in ``claims_page``."""
-    heads = ["claim", "statement", *_HEADS[1:], "notebook", "profile `paper`"]
+def measurements_table(rows: Sequence[Row], larger: Mapping[str, Mapping[str, Sequence[Row]]]) -> str:
+    """Every row as a line of a Markdown table, with a link to its executed notebook. larger: as in ``claims_page``."""
+    heads = ["claim", "statement", *_HEADS[1:], "notebook", *(f"profile `{profile}`" for profile in larger)]
     lines = []
     for row in rows:
         claim, *others = _cells(row)
-        on_paper = _on_paper(row, paper.get(row["notebook"]))
-        lines.append([claim, row["statement"], *others, _link(row["notebook"]), on_paper])
+        elsewhere = [measured_in(row, of_profile) for of_profile in larger.values()]
+        lines.append([claim, row["statement"], *others, _link(row["notebook"]), *elsewhere])
     return markdown(heads, lines)
 
 
-def _on_paper(row: Row, paper: Sequence[Row] | None) -> str:
-    """What the profile `paper` measured of a row."""
-    if paper is None:
-        return "not run yet"
-    same = [other for other in paper if identity(other) == identity(row)]
+def measured_in(row: Row, profile: Mapping[str, Sequence[Row]]) -> str:
+    """What another profile measured of a row. profile: its rows, by notebook."""
+    others = profile.get(row["notebook"])
+    if others is None:
+        return "not run"
+    same = [other for other in others if identity(other) == identity(row)]
     return _with_unit(same[0]) if same else "–"
 
 

@@ -412,7 +412,7 @@ def carry_out(order: bytes, key: str, numpy: str, owner: str) -> Answer:
             raise Abandoned
 
     try:
-        runs.compute(run, os.getpid(), after_epoch=tell)
+        runs.compute(run, os.getpid(), after_checkpoint=tell)
         result, weights = runs.read(run)
     except Abandoned:  # its checkpoint stays
         return {"worker": worker.address}

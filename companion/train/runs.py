@@ -4,7 +4,8 @@ A run is known by a hash of all that its result depends on: task, data, training
 version and the instructions that it computes with. Its folder in the cache holds ``result.json`` and
 ``weights.safetensors``, or the checkpoint on the way there. Whoever computes it owns a lock, which ends with its
 process: several notebooks compute each run once. Where ``CCLIB_CLUSTER`` names a cluster, ``companion.train.cluster``
-computes what is missing, and the results come back into the same cache.
+computes what is missing, and the results come back into the same cache. Where records are kept
+(``companion.train.records``), a run that has one is computed again only for its weights.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import math
 import os
 import shutil
 import statistics
@@ -38,7 +40,7 @@ from companion.files import atomic_write, cache_folder, json_bytes, notice
 from companion.fingerprint import PACKAGES, closure
 from companion.processes import end_with_starter
 from companion.tasks.task import Task
-from companion.train import training
+from companion.train import records, training
 from companion.train.progress import progress_bar
 
 CLUSTER = "CCLIB_CLUSTER"  # the environment variable that names one
@@ -146,19 +148,30 @@ def is_installed(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gave: its test measures, the history of its epochs, and its weights."""
+    """What a run gave: its test measures, the history of its epochs, and its weights, unless it is a record's."""
 
     run: Run
     test: dict[str, float]
     history: training.History
 
     @property
-    def seconds_per_epoch(self) -> float:
-        """The median over epochs; it varies from machine to machine."""
-        return statistics.median(epoch["seconds"] for epoch in self.history)
+    def seconds_per_epoch(self) -> float | None:
+        """The median over epochs; it varies from machine to machine, and a record does not hold it."""
+        return statistics.median(epoch["seconds"] for epoch in self.history) if "seconds" in self.history[0] else None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the cache holds the run; a record has none."""
+        return (self.run.folder / "result.json").exists()
 
     def model(self) -> nn.Module:
-        """The trained model, on the CPU, in evaluation mode."""
+        """The trained model, on the CPU, in evaluation mode; trained anew where there is but a record.
+
+        Raises:
+            As ``obtain``.
+        """
+        if not self.has_weights:
+            obtain([self.run], jobs=1)
         with torch.random.fork_rng(devices=[]):
             model = self.run.task.build()
         model.load_state_dict(safetensors.torch.load_file(self.run.folder / "weights.safetensors"))
@@ -166,28 +179,48 @@ class Result:
 
 
 def run_all(runs: Sequence[Run], jobs: int | None = None) -> list[Result]:
-    """The results of ``runs``, in their order; those not in the cache are computed, here or on the cluster.
+    """The results of ``runs``, in their order; those neither in the cache nor recorded are computed.
 
     Args:
         runs: in any order; what they have in common is computed once.
         jobs: as for ``compute_here``.
 
     Raises:
+        As ``obtain``.
+    """
+    obtain([run for run in runs if found(run) is None], jobs)
+    results = [result for result in map(found, runs) if result is not None]
+    if len(results) < len(runs):
+        raise OSError(f"results vanished from {cache_folder() / 'runs'} as soon as they were written")
+    for result in results:
+        record(result)
+    return results
+
+
+def obtain(missing: Sequence[Run], jobs: int | None = None) -> None:
+    """Compute runs, here or on the cluster, into the cache.
+
+    Raises:
         ValueError: a run cannot be computed here, or on the cluster; no cluster goes by what ``CCLIB_CLUSTER`` says.
         OSError: the cluster has gone and not come back.
         RuntimeError: a run failed on the cluster.
+        Unfinished: ``CCLIB_FINISHED`` is set, and there are any runs.
     """
-    missing = list({run.key: run for run in runs if load(run) is None}.values())
+    missing = list({run.key: run for run in missing}.values())
+    if missing and os.environ.get(records.FINISHED):
+        recorded = sum(found(run) is not None for run in missing)
+        of_these = f", and of {recorded} with a record the weights are not here" if recorded else ""
+        raise Unfinished(f"{len(missing) - recorded} runs are not finished{of_these}; the first is: {missing[0].label}")
     if missing and os.environ.get(CLUSTER):
         from companion.train import cluster  # needs Dask, which is optional
 
         cluster.compute_there(missing, os.environ[CLUSTER])
     elif missing:
         compute_here(missing, jobs)
-    results = [load(run) for run in runs]
-    if any(result is None for result in results):
-        raise OSError(f"results vanished from {cache_folder() / 'runs'} as soon as they were written")
-    return [result for result in results if result is not None]
+
+
+class Unfinished(Exception):
+    """Runs would have to be computed, and only finished ones are wanted."""
 
 
 def compute_here(runs: Sequence[Run], jobs: int | None = None) -> None:
@@ -214,8 +247,12 @@ def each(function: Callable[[Result], Any], results: Sequence[Result], jobs: int
     """``function`` of every result, in order, without gradients: what is measured on trained models.
 
     It runs in parallel processes of this machine, wherever the models were trained, with one thread each, and nothing
-    is cached. ``jobs`` as for ``compute_here``.
+    is cached. Models of which there is but a record are trained first. ``jobs`` as for ``compute_here``.
+
+    Raises:
+        As ``obtain``.
     """
+    obtain([result.run for result in results if not result.has_weights], jobs)
     jobs = jobs or default_jobs({result.run.training.device for result in results})
     with no_worker_warnings():
         return joblib.Parallel(n_jobs=jobs)(
@@ -237,11 +274,13 @@ def measure(function: Callable[[Result], Any], result: Result, parent: int, inde
         return function(result)
 
 
-def compute(run: Run, parent: int, index: int = 0, after_epoch: Callable[[int], Any] = lambda epochs: None) -> None:
+def compute(
+    run: Run, parent: int, index: int = 0, after_checkpoint: Callable[[int], Any] = lambda epochs: None
+) -> None:
     """Carry out a run in one thread and store its result; continues from the run's checkpoint if there is one.
 
     ``parent`` is the process that asked for it; a worker process ends with it. ``index`` is the run's among those
-    that were asked for. ``after_epoch`` as in ``training.fit``.
+    that were asked for. ``after_checkpoint`` as in ``training.fit``.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     with alone(parent, index), FileLock(run.folder.with_suffix(".lock")):
@@ -253,7 +292,7 @@ def compute(run: Run, parent: int, index: int = 0, after_epoch: Callable[[int], 
 
         def note(epochs: int) -> None:
             atomic_write(run.folder / EPOCHS_DONE, str(epochs))
-            after_epoch(epochs)
+            after_checkpoint(epochs)
 
         model, history = training.fit(run.task, run.training, run.seed, checkpoint, note)
         store(run, model, training.evaluate(model, run.task.test), history)
@@ -293,16 +332,18 @@ def epochs_done(run: Run) -> int:
 
 def store(run: Run, model: nn.Module, test: dict[str, float], history: training.History) -> None:
     weights = safetensors.torch.save({name: value.cpu().contiguous() for name, value in model.state_dict().items()})
-    result = {"test": test, "history": history, "weights": hashlib.sha256(weights).hexdigest()}
-    write(run, json_bytes({"result": result, "checksum": checksum(result)}), weights)
+    measured = {"test": as_json(test), "history": list(map(as_json, history))}
+    result = {**measured, "weights": hashlib.sha256(weights).hexdigest()}
+    write(run, json_bytes({"result": result, "checksum": records.checksum(result)}), weights)
 
 
 def write(run: Run, result: bytes, weights: bytes) -> None:
-    """The two files of a finished run."""
+    """The two files of a finished run, and its record where records are kept."""
     run.folder.mkdir(parents=True, exist_ok=True)
     atomic_write(run.folder / "weights.safetensors", weights)
     # Last: where result.json is, the run is complete.
     atomic_write(run.folder / "result.json", result)
+    record(result_of(run, json.loads(result)["result"]))
 
 
 def read(run: Run) -> tuple[bytes, bytes]:
@@ -310,8 +351,32 @@ def read(run: Run) -> tuple[bytes, bytes]:
     return (run.folder / "result.json").read_bytes(), (run.folder / "weights.safetensors").read_bytes()
 
 
-def checksum(result: dict) -> str:
-    return hashlib.sha256(json.dumps(result, sort_keys=True).encode()).hexdigest()
+def found(run: Run) -> Result | None:
+    """The result of a run in the cache, or that of its record, which has no weights; None without either."""
+    result = load(run)
+    if result is None and (measured := records.read(run.key)) is not None:
+        return result_of(run, measured)
+    return result
+
+
+def as_json(measures: Mapping[str, float]) -> dict[str, float | None]:
+    """Measures as files hold them: null for those of a training that diverged."""
+    return {name: value if math.isfinite(value) else None for name, value in measures.items()}
+
+
+def result_of(run: Run, told: Mapping[str, Any]) -> Result:
+    """The result that a file tells of; NaN where a training diverged."""
+    test, *history = [
+        {name: math.nan if value is None else value for name, value in measures.items()}
+        for measures in (told["test"], *told["history"])
+    ]
+    return Result(run, test, history)
+
+
+def record(result: Result) -> None:
+    """Keep what a run measured, but for times, where records are kept."""
+    epochs = [as_json({name: value for name, value in epoch.items() if name != "seconds"}) for epoch in result.history]
+    records.keep(result.run.key, result.run.identity, {"test": as_json(result.test), "history": epochs})
 
 
 def load(run: Run) -> Result | None:
@@ -335,14 +400,13 @@ def understood(run: Run, result: bytes, weights: bytes) -> Result | None:
         content = json.loads(result)
         told = content["result"]
         sound = (
-            content["checksum"] == checksum(told)
+            content["checksum"] == records.checksum(told)
             and told["weights"] == hashlib.sha256(weights).hexdigest()
             and shapes(safetensors.torch.load(weights)) == shapes_of(run.task)
-            and {"test", "history"} <= told.keys()
         )
+        return result_of(run, told) if sound else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError):
         return None
-    return Result(run, told["test"], told["history"]) if sound else None
 
 
 def remove(path: Path) -> None:

@@ -16,14 +16,19 @@ from pathlib import Path
 
 from companion import files, fingerprint, instructions
 from companion.evidence import claims, families, replicated, tables
+from companion.train import records
 from companion.workflow import notebooks, profiles
 
 ROOT = files.project_root()
 CLAIMS = ROOT / "results" / "claims.json"
-PAPER = ROOT / "results" / "paper"
+LARGER = ("long", "paper")  # the profiles that take days: results/ has a folder for each, and records of their runs
+RECORDS = ROOT / "results" / "records"
+LARGER_ROWS = ROOT / "results" / "larger.json"  # what they measured, gathered
 REPLICATION = ROOT / "results" / "replication.json"
 OTHER_SEEDS = "other-seeds"  # the profile behind it
 SITTINGS = ROOT / "results" / OTHER_SEEDS  # the rows of each notebook, with what they depend on
+
+_UNFINISHED = 3  # the exit status of a notebook that needs runs, where only finished ones are wanted
 
 # The packages whose version can change a number or a picture; others rerun nothing.
 _PINS = (
@@ -46,6 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.command(options)
+    except notebooks.NotebookUnfinished as error:
+        print(error, file=sys.stderr)
+        return _UNFINISHED
     except (ValueError, OSError, SyntaxError, subprocess.SubprocessError, notebooks.NotebookFailed) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -60,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--output",
         type=Path,
-        help="where results go (default: results/, results/paper/ or, for other profiles, scratch/)",
+        help="where results go (default: results/, results/long/, results/paper/ or, for other profiles, scratch/)",
     )
     run.set_defaults(command=run_notebook)
     for name, command, purpose in (
@@ -74,6 +82,14 @@ def _parser() -> argparse.ArgumentParser:
     again = commands.add_parser("repro", help="rerun everything and compare the claims with the committed ones")
     again.add_argument("--seeds", choices=["own", "other"], default="own", help="other: those that no choice ever saw")
     again.set_defaults(command=repro)
+    sitting = commands.add_parser(
+        "sitting", help="run the notebooks that a larger profile changes, and that have no results yet"
+    )
+    sitting.add_argument("profile", choices=LARGER)
+    sitting.add_argument(
+        "--finished", action="store_true", help="compute no run: only what the cache and results/records/ hold"
+    )
+    sitting.set_defaults(command=run_larger)
     worker = commands.add_parser("worker", help="compute runs for the scheduler of a cluster")
     worker.add_argument("address", metavar="tcp://host:8786")
     worker.add_argument("--workers", type=int, help="processes (default: one for each GPU, or else for each core)")
@@ -91,15 +107,62 @@ def run_notebook(options: argparse.Namespace) -> int:
         raise ValueError(f"params.yaml: must hold `profile: name` and nothing else, got {settings!r}")
     default = settings["profile"]
     profile = options.profile or default
+    if profile in LARGER and profile != default:  # DVC computes everything anew
+        os.environ[records.FOLDER] = str(RECORDS)
     notebooks.run(ROOT, options.name, profile, options.output or target_folder(options.name, profile, default))
     return 0
 
 
 def target_folder(name: str, profile: str, default: str) -> Path:
-    """Where the results of a profile go: to results/ if it is the project's own, beside them if it is the paper's."""
+    """Where the results of a profile go: to results/ if it is the project's own, beside them if it is a larger one."""
     if profile == default and profile != "smoke":
         return ROOT / "results" / name
-    return (PAPER if profile == "paper" else ROOT / "scratch" / profile) / name
+    return ROOT / ("results" if profile in LARGER else "scratch") / profile / name
+
+
+def run_larger(options: argparse.Namespace) -> int:
+    """Run the notebooks that a larger profile changes, but for those whose results are there.
+
+    Runs that were finished in earlier sittings, here or elsewhere, are taken from the cache or from their records; with
+    --finished no others are computed: a notebook that needs one is left out, with a line, and so is one that fails.
+    """
+    if options.finished:
+        os.environ[records.FINISHED] = "1"
+    else:
+        start_cluster()
+    failed = False
+    for name in changed_by(options.profile):
+        target = target_folder(name, options.profile, profiles.FULL)
+        if (target / "metrics.json").exists():
+            continue
+        # In a process of its own, as DVC runs it.
+        command = [
+            sys.executable,
+            "-m",
+            "companion",
+            "run",
+            name,
+            "--profile",
+            options.profile,
+            "--output",
+            str(target),
+        ]
+        status = subprocess.run(command, cwd=ROOT, check=False).returncode
+        failed |= status not in (0, _UNFINISHED)
+        if failed and not options.finished:
+            break
+        gather_larger()
+    return int(failed)
+
+
+def gather_larger() -> None:
+    """Write results/larger.json, the rows of larger profiles by profile and notebook, and what readers see of them."""
+    folders = {profile: sorted((ROOT / "results" / profile).glob("*/metrics.json")) for profile in LARGER}
+    rows = {
+        profile: {path.parent.name: claims.read(path) for path in paths} for profile, paths in folders.items() if paths
+    }
+    files.write_json(LARGER_ROWS, rows)
+    update_readme(argparse.Namespace(check=False))
 
 
 def fingerprints(options: argparse.Namespace) -> int:
@@ -144,7 +207,7 @@ def write_pages(options: argparse.Namespace) -> int:
     from companion.evidence import pages  # nbconvert takes a second to load
     from companion.playground import article
 
-    pages.write(ROOT, profiles.notebook_names(ROOT), replicated_rows(), article.trained())
+    pages.write(ROOT, profiles.notebook_names(ROOT), replicated_rows(), larger_rows(), article.trained())
     return 0
 
 
@@ -154,9 +217,14 @@ def all_rows() -> list[claims.Row]:
     return sorted((row for path in paths for row in claims.read(path)), key=claims.sort_key)
 
 
-def paper_rows() -> dict[str, list[claims.Row]]:
-    """The rows of the notebooks that were run with the profile `paper`, by notebook."""
-    return {path.parent.name: claims.read(path) for path in sorted(PAPER.glob("*/metrics.json"))}
+def larger_rows() -> dict[str, dict[str, list[claims.Row]]]:
+    """By profile and notebook, the checked rows of those that were run with larger profiles."""
+    rows: dict[str, dict[str, list[claims.Row]]] = claims.parsed(LARGER_ROWS) if LARGER_ROWS.exists() else {}
+    for profile, by_notebook in rows.items():
+        for name, of_notebook in by_notebook.items():
+            for index, row in enumerate(of_notebook):
+                claims.check_row(row, f"{LARGER_ROWS}, {profile}, {name}, row {index + 1}")
+    return rows
 
 
 def repro(options: argparse.Namespace) -> int:
@@ -194,7 +262,7 @@ def replicate() -> int:
     The rows of each are kept in results/other-seeds/ with what they depend on, and are not computed again while that
     is the same: it can be done in sittings, on several machines.
     """
-    for name in seeded():
+    for name in changed_by(OTHER_SEEDS):
         inputs = inputs_of(name)  # now: sources may change while the notebook runs
         if is_done(name, inputs):
             continue
@@ -208,10 +276,10 @@ def replicate() -> int:
     return 0
 
 
-def seeded() -> list[str]:
-    """The notebooks whose numbers depend on seeds."""
-    others = profiles.load_profile(ROOT, OTHER_SEEDS)
-    return [name for name in profiles.notebook_names(ROOT) if others.get(f"nb-{name}")]
+def changed_by(profile: str) -> list[str]:
+    """The notebooks for which a profile says something; that for other seeds, those whose numbers depend on them."""
+    changes = profiles.load_profile(ROOT, profile)
+    return [name for name in profiles.notebook_names(ROOT) if changes.get(f"nb-{name}")]
 
 
 def is_done(name: str, inputs: str) -> bool:
@@ -333,17 +401,19 @@ def update_readme(options: argparse.Namespace) -> int:
 def generated() -> dict[Path, str]:
     """README.md with its findings, and results/CLAIMS.md, as they should be."""
     rows = families.read(CLAIMS)
-    records = {
+    measured = {
         name: json.loads(_text(ROOT / "results" / name / "machine.json")) for name in profiles.notebook_names(ROOT)
     }
     readme = ROOT / "README.md"
     others = replicated_rows()
     told = f"With other seeds, {replicated.same_verdicts(rows, others)} verdicts came out the same."
     findings = "\n\n".join([tables.findings(rows), *([told] if others else [])])
-    page = tables.claims_page(rows, others or None, paper_rows(), records)
+    page = tables.claims_page(rows, larger_rows(), measured)
+    page = tables.replace_section(page, "replication", replicated.verdicts_table(rows, others))
+    page = tables.replace_section(page, "apart", replicated.apart_table(rows, others))
     return {
         readme: tables.replace_section(_text(readme), "findings", findings),
-        ROOT / "results" / "CLAIMS.md": tables.replace_section(page, "apart", replicated.apart_table(rows, others)),
+        ROOT / "results" / "CLAIMS.md": page,
     }
 
 

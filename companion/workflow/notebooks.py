@@ -37,13 +37,18 @@ class NotebookFailed(Exception):
     """A cell raised: the message holds its source and traceback."""
 
 
+class NotebookUnfinished(Exception):
+    """Runs would have had to be computed, and only finished ones were wanted."""
+
+
 def run(root: Path, name: str, profile: str, target: Path) -> None:
     """Run a notebook and put notebook.ipynb, figures/, metrics.json and machine.json into `target`.
 
     The kernel works in the project root. Until everything has succeeded all files are in `target`/.partial,
     and whatever was in `target` stays as it is. Raises NotebookFailed when a cell raises (the notebook as far
-    as it came is then kept in scratch/failed/), ValueError for bad parameters or results that break the
-    rules (no figure, malformed rows, output that differs from run to run), OSError where it cannot write.
+    as it came is then kept in scratch/failed/), NotebookUnfinished where `runs.obtain` raises Unfinished, ValueError
+    for bad parameters or results that break the rules (no figure, malformed rows, output that differs from run to
+    run), OSError where it cannot write.
     """
     target = target.resolve()
     source, given = source_path(root, name), parameters(root, name, profile)
@@ -100,6 +105,8 @@ def _execute(root: Path, name: str, source: Path, partial: Path, given: dict[str
             extra_arguments=["--log-level=ERROR"],
         )
     except PapermillExecutionError as error:
+        if error.ename == "Unfinished":
+            raise NotebookUnfinished(f"{name}: {error.evalue}") from None
         kept = root / "scratch" / "failed" / f"{name}.ipynb"
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(partial, kept)

@@ -39,8 +39,10 @@ FEW_OF: dict[str, dict[str, Any]] = {
     "09-super-resolution": {"whole": [2], "seen": [], "unseen": [[3.7, 3.7], [2.3, 3.7]], "beyond": [[5.0, 5.0]]},
 }
 # Channels, of which a sixteenth is left: the full ones take minutes on a CPU.
-WIDTHS = ("channels", "cc_gradual", "cc_abrupt", "conv_abrupt", "conv_blur", "conv_resize", "channels_of_resize",
-          "blur_channels", "encoder_channels", "conv_channels")  # fmt: skip
+WIDTHS = (
+    "channels", "cc_gradual", "cc_abrupt", "conv_abrupt", "conv_blur", "conv_resize", "conv_same_time",
+    "channels_of_resize", "blur_channels", "encoder_channels", "conv_channels", "channels_at_conv_sizes",
+)  # fmt: skip
 
 
 def narrower(channels: Any) -> Any:
@@ -67,17 +69,19 @@ FREE = {
     "dataset", "train_size", "base", "sizes", "channels", "residual", "augment", "epochs", "flexible_epochs",
     "batch_size", "epoch_batches", "learning_rates", "device", "precision", "measured_size", "statistics_size",
     "gradual_sizes", "abrupt_sizes", "cc_gradual", "cc_abrupt", "conv_abrupt", "conv_blur", "conv_resize",
-    "input_sides", "schedules", "inputs", "one_for_each", "blur_channels", "blocks", "patch", "test_size",
-    "encoder_channels", "latent", "conv_sizes", "conv_channels", "odd_sizes", "channels_of_resize", "trained_sides",
-    "never", "unseen", "larger", "shown",
+    "conv_same_time", "input_sides", "schedules", "inputs", "one_for_each", "blur_channels", "blocks", "patch",
+    "test_size", "encoder_channels", "latent", "conv_sizes", "conv_channels", "odd_sizes", "channels_at_conv_sizes",
+    "channels_of_resize", "trained_sides", "never", "unseen", "larger", "shown", "search_seeds",
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("profile", commands.LARGER)
 @pytest.mark.parametrize("name", NAMES)
-def test_thresholds_and_seeds_are_those_of_the_default_profile(name: str) -> None:
-    paper, default = (profiles.parameters(ROOT, name, profile) for profile in ("paper", "default"))
-    assert {key: paper[key] for key in paper.keys() - FREE} == {key: default[key] for key in default.keys() - FREE}
-    assert paper.get("device", "cuda") == "cuda"
+def test_thresholds_and_seeds_are_those_of_the_default_profile(name: str, profile: str) -> None:
+    larger, default = (profiles.parameters(ROOT, name, which) for which in (profile, "default"))
+    assert {key: larger[key] for key in larger.keys() - FREE} == {key: default[key] for key in default.keys() - FREE}
+    on = {"long": "cpu", "paper": "cuda"}[profile]
+    assert larger.get("device", on) == on
 
 
 def test_its_results_stand_beside_the_default_ones() -> None:
@@ -88,12 +92,12 @@ def test_its_results_stand_beside_the_default_ones() -> None:
 
 def test_the_claims_table_marks_what_nobody_has_run() -> None:
     one, other, missing = families.read(commands.CLAIMS)[:3]
-    paper = {one["notebook"]: [one | {"value": 0.125, "low": 0.125, "high": 0.125}]}
+    paper = {"paper": {one["notebook"]: [one | {"value": 0.125, "low": 0.125, "high": 0.125}]}}
     lines = tables.measurements_table(
         [one, other | {"notebook": "99-none"}, missing | {"notebook": one["notebook"]}], paper
     )
     last = [line.rsplit(" | ", 1)[1].rstrip(" |") for line in lines.splitlines()[2:]]
-    assert last == [f"0.125 {one['unit']}".rstrip(), "not run yet", "–"]
+    assert last == [f"0.125 {one['unit']}".rstrip(), "not run", "–"]
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in UNTRAINED])

@@ -19,7 +19,7 @@ from companion.evidence import families, tables
 from companion.workflow import commands, profiles
 
 NAMES = profiles.notebook_names(ROOT)
-PROFILES = ["default", "smoke", "paper", "other-seeds"]
+PROFILES = ["default", "smoke", "long", "paper", "other-seeds"]
 
 
 def pins() -> dict[str, str]:
@@ -97,7 +97,7 @@ def test_other_profiles_are_differences(name: str, profile: str) -> None:
     assert set(profiles.parameters(ROOT, name, profile)) == set(default)
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", [profile for profile in PROFILES if profile != "long"])  # which has not all
 @pytest.mark.parametrize(
     ("first", "second", "own"),
     [

@@ -37,6 +37,7 @@ LIVE = {"C3": "kernel.html", "C5": "shapes.html", "C7": "alignment.html", "C8": 
 def index_page(
     rows: Sequence[claims.Row],
     again: Sequence[claims.Row],
+    larger: Mapping[str, Mapping[str, Sequence[claims.Row]]],
     notebooks: dict[str, Notebook],
     trained: Mapping[str, Any],
 ) -> str:
@@ -44,6 +45,7 @@ def index_page(
 
     rows: those of claims.json, judged.
     again: those of other seeds, judged; none where nobody has computed them.
+    larger: those of larger profiles, by profile and notebook.
     notebooks: by name, those behind the rows.
     trained: what network.js, restorer.js, shift.js and kernel.js read, by the name in their templates.
     """
@@ -82,6 +84,8 @@ def index_page(
             changed=replicated.changed(rows, again),
             apart=replicated.apart(rows, again),
             compared=len(again),
+            larger=larger,
+            measured_in=tables.measured_in,
             identity=tables.identity,
             counts=Counter(row["verdict"] for row in rows if row["primary"]),
             measurements=len(rows),

@@ -14,12 +14,19 @@ from companion.evidence.pages.rendering import notebook_page
 from companion.evidence.pages.strip import strip
 
 
-def write(root: Path, names: Sequence[str], replicated: Sequence[claims.Row], trained: Mapping[str, Any]) -> None:
+def write(
+    root: Path,
+    names: Sequence[str],
+    replicated: Sequence[claims.Row],
+    larger: Mapping[str, Mapping[str, Sequence[claims.Row]]],
+    trained: Mapping[str, Any],
+) -> None:
     """Write the pages of these notebooks, the index, and the README's picture of its first figure.
 
     Raises ValueError where a figure has no caption.
 
     replicated: the rows that other seeds gave, judged; none where nobody has computed them.
+    larger: the rows of larger profiles, by profile and notebook.
     trained: the trained networks that the index runs, by name.
     """
     results = root / "results"
@@ -32,5 +39,5 @@ def write(root: Path, names: Sequence[str], replicated: Sequence[claims.Row], tr
     for before, notebook, after in zip(around, notebooks.values(), around[2:], strict=False):
         files.atomic_write(pages / f"{notebook.name}.html", notebook_page(notebook, before, after))
     rows = families.read(results / "claims.json")
-    files.atomic_write(results / "index.html", index_page(rows, replicated, notebooks, trained))
+    files.atomic_write(results / "index.html", index_page(rows, replicated, larger, notebooks, trained))
     files.atomic_write(results / "first-figure.png", strip())

@@ -140,7 +140,7 @@ class TestFashionMnist:
             for name in datasets.FASHION_MNIST_SHA256:
                 content = packed(idx(images if "images" in name else labels))
                 (folder / name).write_bytes(content)
-                monkeypatch.setitem(datasets.FASHION_MNIST_SHA256, name, sha256(content))
+                monkeypatch.setitem(datasets.FASHION_MNIST_SHA256, name, (sha256(b"another packing"), sha256(content)))
 
         monkeypatch.setattr(datasets, "FASHION_MNIST_URL", NOWHERE)
         return put
@@ -343,9 +343,9 @@ class TestDownloads:
     def test_no_network(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(datasets, "FASHION_MNIST_URL", NOWHERE)
         monkeypatch.setattr(datasets, "CIFAR10_URL", NOWHERE + "cifar-10-binary.tar.gz")
-        file, total = {
+        file, (total, *_) = {
             "fashion-mnist": next(iter(datasets.FASHION_MNIST_SHA256.items())),
-            "cifar10": ("cifar-10-binary.tar.gz", datasets.CIFAR10_SHA256),
+            "cifar10": ("cifar-10-binary.tar.gz", (datasets.CIFAR10_SHA256,)),
         }[name]
         with pytest.raises(FileNotFoundError, match="could not be downloaded") as caught:
             data.load(name)

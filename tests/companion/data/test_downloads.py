@@ -58,7 +58,8 @@ class TestFetch:
         path.parent.mkdir(parents=True)
         path.write_bytes(b"right")
         assert fetch(NOWHERE + "a.bin", sha256(b"right")) == path
+        assert fetch(NOWHERE + "a.bin", sha256(b"packed otherwise"), sha256(b"right")) == path
         with pytest.raises(ValueError, match="altered or truncated") as caught:
-            fetch(NOWHERE + "a.bin", sha256(b"other"))
+            fetch(NOWHERE + "a.bin", sha256(b"other"), sha256(b"packed otherwise"))
         for words in (str(path), sha256(b"right"), sha256(b"other"), NOWHERE, "by hand"):
             assert words in str(caught.value)

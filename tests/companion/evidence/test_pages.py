@@ -12,8 +12,9 @@ from PIL import Image
 from tiny_project import ROOT
 
 from companion.evidence import claims, families, registry, replicated, tables
-from companion.evidence.pages import drawings, executed, rendering, sentences, strip
+from companion.evidence.pages import drawings, executed, index, rendering, sentences, strip
 from companion.evidence.pages.rendering import typeset
+from companion.playground import article
 from companion.workflow import commands, profiles
 
 NAMES = profiles.notebook_names(ROOT)
@@ -46,6 +47,20 @@ class Found(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def test_the_article_has_a_column_for_each_larger_profile() -> None:
+    rows, notebooks = families.read(commands.CLAIMS), {name: executed.read(ROOT / "results" / name) for name in NAMES}
+    row = next(row for row in rows if row["notebook"] == "03-drop-in")
+    larger = {"long": {"03-drop-in": [row | {"value": 0.0625, "low": 0.0625, "high": 0.0625}]}}
+    pages = [index.index_page(rows, [], found, notebooks, article.trained()) for found in ({}, larger)]
+    head, cell = '<th scope="col">profile long</th>', '<td class="value" data-label="profile long">'
+    assert [page.count(head) for page in pages] == [0, len(registry.CLAIMS)]
+    assert [page.count(cell) for page in pages] == [0, len(rows)]
+    of_notebook = sum(row["notebook"] == "03-drop-in" for row in rows)
+    assert pages[1].count(f"{cell}not run</td>") == len(rows) - of_notebook
+    assert pages[1].count(f"{cell}–</td>") == of_notebook - 1 > 0
+    assert f"{cell}0.0625 {row['unit']}".rstrip() in pages[1]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)

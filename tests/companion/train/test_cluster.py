@@ -31,15 +31,15 @@ import os, time
 from companion.train import training
 
 train_epoch = getattr(training, "train_epoch_alone", training.train_epoch)  # Dask reads this file twice
-def noted(model, optimizer, task, schedule, epoch, generator):
+def noted(model, optimizer, task, schedule, epoch, generator, *others):
     seed = generator.initial_seed() // 1_000_003 - 1
     if seed == 500:
         raise ValueError("seed 500 fails")
-    loss = train_epoch(model, optimizer, task, schedule, epoch, generator)
+    part = train_epoch(model, optimizer, task, schedule, epoch, generator, *others)
     time.sleep(0.3)
     with open(os.environ["NOTED"], "a") as file:
         file.write(f"{seed} {epoch} {os.getpid()}\\n")
-    return loss
+    return part
 training.train_epoch_alone, training.train_epoch = train_epoch, noted
 """
 CLIENT = f"""
@@ -98,7 +98,8 @@ class Cluster:
 
     def start_client(self, first: int, how: str = "") -> subprocess.Popen:
         """Somebody with a cache of his own who asks for runs, the first one with this seed."""
-        return self.start(f"client-{first}", "-c", CLIENT, how, str(first), CCLIB_CLUSTER=self.address)
+        told = {"CCLIB_CLUSTER": self.address, "CCLIB_RECORDS": str(self.folder / "records")}
+        return self.start(f"client-{first}", "-c", CLIENT, how, str(first), **told)
 
     def process_of(self, worker: subprocess.Popen) -> psutil.Process:
         """The process that computes, below the one that starts it again."""
@@ -146,6 +147,8 @@ def finished(cluster: Cluster, client: subprocess.Popen, first: int) -> Counter[
     own, serial = cluster.results(f"client-{first}"), cluster.results("serial")
     assert len(own) == SEEDS
     assert all(result in serial for result in own)
+    keys = {path.parent.name for path in (cluster.folder / f"client-{first}" / "runs").glob("*/result.json")}
+    assert keys <= {path.stem for path in (cluster.folder / "records").iterdir()}
     trained = cluster.epochs(first)
     assert set(trained) == {(seed, epoch) for seed in range(first, first + SEEDS) for epoch in range(EPOCHS)}
     return trained

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from tiny_project import ROOT
 from cclib.models.classifier import ClassifierConfig
 from companion import instructions
 from companion.tasks.classification import Classification
-from companion.train import runs, training
+from companion.train import records, runs, training
 
 # Runs; or, with two more arguments, kills itself instead of a call of the loss or of the last step of a write.
 SCRIPT = """
@@ -160,7 +161,7 @@ def rewritten(folder: Path, change: Callable[[dict, dict[str, torch.Tensor]], ob
     content = safetensors.torch.save(weights)
     (folder / "weights.safetensors").write_bytes(content)
     result["weights"] = hashlib.sha256(content).hexdigest()
-    (folder / "result.json").write_text(json.dumps({"result": result, "checksum": runs.checksum(result)}))
+    (folder / "result.json").write_text(json.dumps({"result": result, "checksum": records.checksum(result)}))
 
 
 def without_a_field(folder: Path) -> None:
@@ -213,6 +214,14 @@ print([result.test for result in results])
     assert [process.returncode for process in started] == [0, 0, 0], ended
     assert len({output for output, _ in ended}) == 1
     assert sorted(noted.read_text().split()) == ["0", "1", "2"]
+
+
+def test_a_training_that_diverges_has_a_result() -> None:
+    run = make_run()
+    (first,) = runs.run_all([replace(run, training=replace(run.training, learning_rate=1e30))], jobs=1)
+    assert math.isnan(first.history[-1]["train_loss"])
+    assert math.isnan(first.test["loss"])
+    assert not math.isnan(first.test["accuracy"])
 
 
 def test_nothing_is_left_of_the_way_there() -> None:

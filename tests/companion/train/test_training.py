@@ -1,5 +1,6 @@
 """A run: it learns, its rate follows the schedule, and where it stops makes no difference to where it ends."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from cclib.models.classifier import ClassifierConfig
-from companion.tasks.classification import Classification
+from companion.tasks.classification import Classification, FlexibleClassification
 from companion.train import training
 
 TASK = Classification(ClassifierConfig("cc", sizes=(28, 7), channels=(4,)), train_size=300, test_size=100)
@@ -25,6 +26,10 @@ def stop_after(epochs: int):
             raise Stop
 
     return after_epoch
+
+
+def without_seconds(history: training.History) -> training.History:
+    return [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in history]
 
 
 def weights(model: torch.nn.Module) -> list[torch.Tensor]:
@@ -45,10 +50,74 @@ def test_a_resumed_run_ends_in_the_same_bits(tmp_path: Path, stopped: int) -> No
         training.fit(TASK, SCHEDULE, 0, tmp_path / "broken", stop_after(stopped))
     resumed, resumed_history = training.fit(TASK, SCHEDULE, 0, tmp_path / "broken")
     assert all(torch.equal(a, b) for a, b in zip(weights(straight), weights(resumed), strict=True))
-    for one, other in zip(history, resumed_history, strict=True):
-        assert {key: value for key, value in one.items() if key != "seconds"} == {
-            key: value for key, value in other.items() if key != "seconds"
-        }
+    assert without_seconds(history) == without_seconds(resumed_history)
+
+
+FLEXIBLE = FlexibleClassification(
+    TASK.model, train_size=300, test_size=100, augment=True, growth=(0.8, 1.2), nominal_maps=0.3
+)
+
+
+@pytest.mark.parametrize("task", [TASK, FLEXIBLE], ids=["plain", "drawing in every batch"])
+@pytest.mark.parametrize("stops", [[1], [4, 2], [6], [8, 1, 1], [17]])
+def test_a_run_stopped_within_an_epoch_ends_in_the_same_bits(
+    tmp_path: Path, task: Classification, stops: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight, history = training.fit(task, SCHEDULE, 0, tmp_path / "straight")
+    told: list[int] = []
+    steps: list[int] = []
+    loss = type(task).loss
+
+    def stop(epochs: int) -> None:
+        told.append(epochs)
+        if len(told) == 1 + written:
+            raise Stop
+
+    def counted(*arguments: Any) -> torch.Tensor:
+        steps.append(1)
+        return loss(*arguments)
+
+    monkeypatch.setattr(type(task), "loss", counted)
+    for number, written in enumerate(stops):
+        told.clear()
+        with pytest.raises(Stop):
+            training.fit(task, SCHEDULE, 0, tmp_path / "broken", stop, checkpoint_seconds=0)
+        done = sum(stops[:number])
+        assert told == [step // 6 for step in range(done, done + written + 1)]  # an epoch has six
+    resumed, resumed_history = training.fit(task, SCHEDULE, 0, tmp_path / "broken")
+    assert len(steps) == 18  # none twice
+    assert all(torch.equal(a, b) for a, b in zip(weights(straight), weights(resumed), strict=True))
+    assert without_seconds(history) == without_seconds(resumed_history)
+
+
+def test_checkpoints_within_an_epoch_come_after_some_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(step=100)  # a look at it takes 100 seconds
+    monkeypatch.setattr(training.time, "perf_counter", lambda: float(next(clock)))
+    told: list[int] = []
+    schedule = replace(SCHEDULE, epochs=1)
+    _, history = training.fit(TASK, schedule, 0, tmp_path / "checkpoint", told.append, checkpoint_seconds=250)
+    assert told == [
+        0,
+        0,
+        1,
+    ]  # at the start, after 300 seconds, and at the end; after the last step there is nothing left
+    assert history[0]["seconds"] == 700
+
+
+def test_seconds_go_on_where_a_run_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(step=100)
+    monkeypatch.setattr(training.time, "perf_counter", lambda: float(next(clock)))
+    told: list[int] = []
+
+    def stop(epochs: int) -> None:
+        told.append(epochs)
+        if len(told) == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        training.fit(TASK, SCHEDULE, 0, tmp_path / "checkpoint", stop, checkpoint_seconds=0)
+    _, history = training.fit(TASK, SCHEDULE, 0, tmp_path / "checkpoint")
+    assert history[0]["seconds"] == 200 + 500
 
 
 def test_seeds_differ_and_the_global_generator_is_left_alone(tmp_path: Path) -> None:

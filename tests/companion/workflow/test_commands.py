@@ -344,6 +344,55 @@ def test_what_readers_see_comes_from_the_results(clone: Project, monkeypatch: py
     assert commands.main(["readme", "--check"]) == 1
 
 
+def test_larger_profiles_are_computed_in_sittings(clone: Project) -> None:
+    kept = clone.contents()
+    raising = """import os
+from companion.train import records
+
+class Unfinished(Exception):
+    "As that of companion.train.runs, which would load torch."
+
+print(os.environ.get(records.FOLDER))
+if os.environ.get(records.FINISHED):
+    raise Unfinished("2 runs are not finished")
+"""
+    source = clone.root / "notebooks/01-tiny.ipynb"
+    whole = source.read_text()
+    clone.notebook("01-tiny", raising)
+    clone.profile("paper", {"nb-01-tiny": {}, "nb-02-small": {}})
+    clone.profile("long", {"nb-01-tiny": {"values": [7.0, 7.1, 7.2]}, "nb-02-small": {}})
+    done = clone.call("companion", "sitting", "long", "--finished")
+    assert done.returncode == 0, done.stderr
+    assert "01-tiny: 2 runs are not finished" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "02-small" not in done.stderr  # the profile changes nothing of it
+    assert not (clone.root / "results/long/01-tiny").exists()
+    assert "profile `long`" not in (clone.root / "results/CLAIMS.md").read_text()
+
+    assert clone.call("companion", "sitting", "long").returncode == 0
+    executed = (clone.root / "results/long/01-tiny/notebook.ipynb").read_text()
+    assert json.dumps(str(clone.root / "results/records"))[1:-1] in executed
+    assert json.loads((clone.root / "results/larger.json").read_text()).keys() == {"long"}
+    shutil.rmtree(clone.root / "results/long")
+    source.write_text(whole)
+    assert clone.call("companion", "sitting", "long").returncode == 0
+    assert "profile `long` |" in (clone.root / "results/CLAIMS.md").read_text()
+    assert "profile `paper`" not in (clone.root / "results/CLAIMS.md").read_text()
+    (measured,) = json.loads((clone.root / "results/long/01-tiny/metrics.json").read_text())
+    assert measured["value"] == pytest.approx(14.2)
+    again = clone.call("companion", "sitting", "long")
+    assert "cells" not in again.stderr  # nothing was run
+    assert {path: clone.contents()[path] for path in kept if "CLAIMS" not in path} == {
+        path: content for path, content in kept.items() if "CLAIMS" not in path
+    }
+
+    clone.notebook("01-tiny", 'raise RuntimeError("no luck")')
+    shutil.rmtree(clone.root / "results/long")
+    failed = clone.call("companion", "sitting", "long", "--finished")
+    assert failed.returncode == 1
+    assert "no luck" in failed.stderr
+
+
 def test_other_seeds_stand_beside_the_claims_and_are_computed_in_sittings(clone: Project) -> None:
     def replicate() -> subprocess.CompletedProcess[str]:
         return clone.call("companion", "repro", "--seeds", "other")
@@ -356,7 +405,7 @@ def test_other_seeds_stand_beside_the_claims_and_are_computed_in_sittings(clone:
     replicated = json.loads((clone.root / "results/replication.json").read_text())
     assert [row["value"] for row in replicated] == pytest.approx([6.2, 4.0])
     page = (clone.root / "results/CLAIMS.md").read_text()
-    assert "0 of 1 verdicts are the same with seeds that no choice ever saw." in page
+    assert "0 of 1 verdicts are the same with other seeds." in page
     assert "| inconclusive | 6.20 [" in page
     assert not (clone.root / "scratch/other-seeds/02-small").exists()
 
