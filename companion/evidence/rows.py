@@ -126,6 +126,13 @@ ROWS: dict[str, dict[str, Declared]] = {
             )
             for name in ("cc abrupt", "conv abrupt", "conv + resize", "conv + blur")
         },
+        "conv, same time": Declared(
+            claim="C6",
+            statement="What shrinking gradually is worth at about equal time",
+            quantity="test accuracy, cc gradual minus conv abrupt of twice the channels",
+            unit="points",
+            better="higher",
+        ),
         **{
             f"{name}, all widths": Declared(
                 claim="C6",
@@ -592,6 +599,13 @@ ROWS: dict[str, dict[str, Declared]] = {
             claim="C10",
             statement="A decoder of CC layers costs no quality at the size it is trained at",
             quantity="PSNR at the trained size, cc minus conv",
+            unit="dB",
+            better="higher",
+        ),
+        "price, conv, same sizes": Declared(
+            claim="C10",
+            statement="A decoder of CC layers costs no quality at the size it is trained at",
+            quantity="PSNR at the trained size, cc with the sizes of conv minus conv",
             unit="dB",
             better="higher",
         ),

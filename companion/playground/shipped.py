@@ -58,7 +58,7 @@ _MOVING = {
 }
 MOVING = {name: files.project_root() / "data" / f"moving-{name}.safetensors" for name in _MOVING}
 MOVED = {name: MovedClassification(config, largest_move=3, margin=6) for name, (config, _) in _MOVING.items()}
-MOVED_TRAINING = {name: Training(epochs=7, batch_size=100, learning_rate=rate) for name, (_, rate) in _MOVING.items()}
+MOVED_TRAINING = {name: Training(epochs=4, batch_size=100, learning_rate=rate) for name, (_, rate) in _MOVING.items()}
 # As in notebook 08, likewise: the continuous filter that saw many factors, and the discrete kernel that saw one.
 KERNELS = {name: files.project_root() / "data" / f"kernel-{name}.safetensors" for name in ("cc", "conv")}
 KERNEL_FACTORS = (1.5, 3.0)
