@@ -82,6 +82,7 @@ audit:  ## look the pinned versions up in a database of known vulnerabilities
 clean:  ## remove what make made, but for .cache (training runs, downloads) and scratch (yours)
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find cclib companion tests -name __pycache__ -exec rm -rf {} +
+	rm -f cclib/functional/kernels.avx*
 
 # The interpreter behind $(PYTHON), which may itself be that of an activated (or this) environment.
 define new_venv
@@ -92,7 +93,7 @@ endef
 
 # The stamp goes first and comes back last: a set-up that was interrupted starts from an empty .venv.
 # Torch has no hash, since its builds differ; what else a system needs beyond the locked packages has none either.
-.venv/.installed: constraints.txt hashes.txt pyproject.toml
+.venv/.installed: constraints.txt hashes.txt pyproject.toml setup.py cclib/functional/kernels.c
 	@if [ -f $@ ]; then rm $@; else $(new_venv) .venv; fi
 	.venv/bin/python -m pip install --no-deps --require-hashes -r hashes.txt
 	.venv/bin/python -m pip install -c constraints.txt torch

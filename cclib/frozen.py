@@ -233,7 +233,7 @@ def check_frozen(layer: CCConv2d, problem: Problem) -> None:
     check_numbers(weights * coefficients[0].numel(), "input_size, scale, size and unit")
     shape = 1, layer.in_channels, problem.axes[0].n_in, problem.axes[1].n_in
     features, out_channels, in_per_group = coefficients.shape
-    work = Work(problem, shape, (features, out_channels, in_per_group), coefficients.element_size())
+    work = Work(problem, shape, (features, out_channels, in_per_group), coefficients.element_size(), compiled=False)
     check_listed(work, by_output=True)
 
 

@@ -1,8 +1,8 @@
 """Fingerprints of code: what a module computes, without its words and types, and all that it imports.
 
 They key the caches: DVC reruns a notebook, and a training run is computed again, when such a hash changes. Imports are
-read from the source, not executed; a module named only in a string (importlib) is not seen. A JSON file that lies
-beside a module, and whose name stands in it, is a part of what it computes.
+read from the source, not executed; a module named only in a string (importlib) is not seen. A JSON or C file that
+lies beside a module, and whose name stands in it, is a part of what it computes.
 """
 
 import ast
@@ -70,14 +70,18 @@ def module_hash(path: Path) -> str:
 
 
 def data_hash(path: Path) -> str:
-    """SHA-256 (hexadecimal) of the values in a JSON file, whatever its layout."""
-    values = json.loads(path.read_text(encoding="utf-8"))
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    """SHA-256 (hexadecimal) of the values in a JSON file, or of what is compiled of a C file, whatever the layout."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".c":
+        held = " ".join(re.sub(r"/\*.*?\*/", " ", text, flags=re.DOTALL).split())
+    else:
+        held = json.dumps(json.loads(text), sort_keys=True)
+    return hashlib.sha256(held.encode()).hexdigest()
 
 
 def closure(sources: Iterable[Path], apart: Iterable[str] = (), root: Path = ROOT) -> dict[str, str]:
     """The project's modules that the sources import, directly or through others: name -> `module_hash`; and the JSON
-    files that these read: name of the module's package and of the file -> `data_hash`.
+    and C files that these name: name of the module's package and of the file -> `data_hash`.
 
     sources: paths of Python files or notebooks. A source inside a package is itself part of the closure.
     apart: names of modules, and of packages with all that they hold, that are left out with what only they import.
@@ -103,9 +107,9 @@ def closure(sources: Iterable[Path], apart: Iterable[str] = (), root: Path = ROO
 
 
 def _data(path: Path) -> list[Path]:
-    """The JSON files beside a module that it names."""
+    """The JSON and C files beside a module that it names."""
     texts = (node.value for node in ast.walk(_parse(path)) if isinstance(node, ast.Constant))
-    names = {text for text in texts if isinstance(text, str) and re.fullmatch(r"[\w-]+\.json", text)}
+    names = {text for text in texts if isinstance(text, str) and re.fullmatch(r"[\w-]+\.(json|c)", text)}
     return [path.parent / name for name in sorted(names) if (path.parent / name).is_file()]
 
 

@@ -30,7 +30,6 @@ SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    "CCLIB_PRODUCTS": "numpy",  # MKL is slow so
 }
 MEASURES_TIME = ("11-efficiency",)  # notebooks that are about speed, so always with the processor's own
 X86 = ("x86_64", "AMD64")

@@ -77,8 +77,7 @@ def cc_conv2d(
             be 1 with ``stretch``, which is a unit of max(1, 1 / scale) where the mass is made one. A unit < 1 has
             fewer taps: with a support under two pixels an output may read just one pixel of an axis, whatever the
             filter's shape, with one under a pixel none (it is the bias), and a classical kernel at its zeros alone.
-        implementation: "auto", "reference", "phases", "basis" or "pixels" (which has no groups); ``explain`` says what
-            "auto" picks.
+        implementation: "auto", "reference", "phases" or "basis"; ``explain`` says which of the last two "auto" picks.
 
     Returns:
         (batch, out_channels, *size), without batch where x has none.
@@ -325,10 +324,11 @@ def summed(x: Tensor, filter: Filter, bias: Tensor | None, where: Place, impleme
 
                 def prepared() -> list[Tensor]:
                     functions = sample(filter.basis, filter, key, x)
-                    return list(chosen.prepare(functions, coefficients, problem, x.dtype))
+                    return [kept.clone() for kept in chosen.prepare(functions, coefficients, problem, x.dtype)]
 
                 kept = remembered(filter, (name, key, x.dtype, x.device), prepared)
-                return chosen.forward(x, kept, bias, problem).contiguous(memory_format=memory_format(x))
+                y = chosen.forward(x, kept, bias, problem, coefficients.shape[1])
+                return y.contiguous(memory_format=memory_format(x))
         functions = sample(filter.basis, filter, key, x)
         return continuous_convolution(x, functions, coefficients, bias, key, implementation)
 

@@ -14,6 +14,7 @@ from math import prod
 
 from cclib.arguments import Scale, Size, Start, as_size, shown
 from cclib.filters.base import Filter
+from cclib.functional import kernels
 from cclib.functional.implementations import OPERATORS
 from cclib.functional.problem import Problem, Work, problem_of, windows_of
 from cclib.functional.registry import speeds
@@ -49,7 +50,7 @@ class Candidate:
         moved: bytes that it copies from one layout to another.
         bytes: a bound of its temporary tensors.
         calls: calls of the library.
-        pieces: blocks of memory in which ``moved`` is copied, where they are many and small.
+        pieces: lines of taps that compiled kernels begin, one after the other.
         seconds: an estimate of forward and backward.
     """
 
@@ -104,7 +105,8 @@ def explain(
 
     Args:
         x_shape: (batch, channels, height, width).
-        filter: the continuous filter; the groups follow from its channels and those of ``x_shape``.
+        filter: the continuous filter, on the device of the input; the groups follow from its channels and those of
+            ``x_shape``.
         scale, size, start, stretch, unit: as in ``cc_conv2d``.
         element_size: bytes of one number; 4 is float32.
 
@@ -129,7 +131,8 @@ def explain(
     windows = windows_of(axes, filter.support, not filter.vanishes, stretch, unit)
     problem = Problem(axes, windows, channels // in_per_group, stretch)
     matrices = features, out_channels, in_per_group
-    return choose(Work(problem, (batch, channels, height, width), matrices, element_size))
+    compiled = kernels.serve(filter.coefficients().device)
+    return choose(Work(problem, (batch, channels, height, width), matrices, element_size, compiled))
 
 
 def choose(work: Work) -> Explanation:
@@ -141,41 +144,38 @@ def choose(work: Work) -> Explanation:
 
 
 def costs(work: Work) -> list[Candidate]:
-    """What each implementation costs that can serve."""
+    """What each implementation costs."""
     size = work.element_size
-    return [
-        Candidate(
-            name,
-            cost.multiply_adds,
-            size * cost.moved,
-            size * cost.temporary,
-            cost.calls,
-            cost.pieces,
-            speeds()[name].seconds(cost, size),
-        )
-        for name, implementation in OPERATORS.items()
-        if (cost := implementation.cost(work)) is not None
-    ]
+    candidates = []
+    for name, implementation in OPERATORS.items():
+        cost = implementation.cost(work)
+        seconds = speeds()[name].seconds(cost, size)
+        counted = cost.multiply_adds, size * cost.moved, size * cost.temporary, cost.calls, cost.pieces
+        candidates.append(Candidate(name, *counted, seconds))
+    return candidates
 
 
 @lru_cache(maxsize=4096)
 def pick(
-    implementation: str, key: str, shape: tuple[int, int, int, int], matrices: tuple[int, int, int], element_size: int
+    implementation: str,
+    key: str,
+    shape: tuple[int, int, int, int],
+    matrices: tuple[int, int, int],
+    element_size: int,
+    compiled: bool,
 ) -> str:
     """The implementation by its name, which may be "auto", for the problem ``key``.
 
     Raises:
-        ValueError: it cannot serve, or would need very much more memory than input and output.
+        ValueError: it would need very much more memory than input and output.
     """
-    work = Work(problem_of(key), shape, matrices, element_size)
+    work = Work(problem_of(key), shape, matrices, element_size, compiled)
     if implementation == "reference":
         check_listed(work, by_output=True)
         check_memory(of_reference(work), work.images, MOST_OF_REFERENCE)
         return implementation
     candidates = {candidate.implementation: candidate for candidate in choose(work).candidates}
     name = next(iter(candidates)) if implementation == "auto" else implementation
-    if name not in candidates:
-        raise ValueError(f"implementation {name!r} has no groups, got groups={work.problem.groups}")
     check_memory(candidates[name].bytes // element_size, work.images)
     check_listed(work, by_output=name != "phases")
     return name

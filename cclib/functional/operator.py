@@ -15,6 +15,7 @@ from torch import Tensor
 from cclib.functional.choice import pick
 from cclib.functional.implementations import OPERATORS
 from cclib.functional.implementations.phases import multiply_adds
+from cclib.functional.kernels import serve
 from cclib.functional.problem import Work, problem_of
 from cclib.functional.sampling import memory_format
 from cclib.functional.tables import kept
@@ -45,18 +46,18 @@ def picked(x: Tensor, coefficients: Tensor, problem: str, implementation: str) -
     """The name of the implementation, where it may be "auto".
 
     Raises:
-        ValueError: it cannot serve, or would need very much more memory than input and output.
+        ValueError: it would need very much more memory than input and output.
     """
     batch, channels, height, width = x.shape
     features, out_channels, in_per_group = coefficients.shape
     shape, matrices = (batch, channels, height, width), (features, out_channels, in_per_group)
-    return pick(implementation, problem, shape, matrices, x.element_size())
+    return pick(implementation, problem, shape, matrices, x.element_size(), serve(x.device))
 
 
 def multiply_adds_of(x: Sequence[int], coefficients: Sequence[int], problem: str) -> int:
     """Those of one forward pass by "phases", counted, for tensors of these shapes; ``problem`` is a key."""
     shape, matrices = (x[0], x[1], x[2], x[3]), (coefficients[0], coefficients[1], coefficients[2])
-    return multiply_adds(Work(problem_of(problem), shape, matrices, element_size=4))
+    return multiply_adds(Work(problem_of(problem), shape, matrices, element_size=4, compiled=False))
 
 
 def forward(
@@ -67,7 +68,8 @@ def forward(
         return empty_output(x, coefficients, problem)
     chosen = OPERATORS[picked(x, coefficients, problem, implementation)]
     with torch.autocast(x.device.type, enabled=False):
-        y = chosen.forward(x, chosen.prepare(functions, coefficients, resolved, x.dtype), bias, resolved)
+        prepared = chosen.prepare(functions, coefficients, resolved, x.dtype)
+        y = chosen.forward(x, prepared, bias, resolved, coefficients.shape[1])
     return y.contiguous(memory_format=memory_format(x))
 
 

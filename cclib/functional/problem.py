@@ -100,12 +100,14 @@ class Work:
         shape: of the image, (batch, in_channels, height, width).
         matrices: (features, out_channels, in_channels / groups) of the filter's coefficients.
         element_size: bytes of one number of the image.
+        compiled: whether compiled kernels serve where it is.
     """
 
     problem: Problem
     shape: tuple[int, int, int, int]
     matrices: tuple[int, int, int]
     element_size: int
+    compiled: bool
 
     @cached_property
     def matrix(self) -> int:

@@ -29,7 +29,7 @@ class Cost:
         moved: numbers copied from one layout to another.
         temporary: a bound of the numbers in temporary tensors.
         calls: calls of the library.
-        pieces: blocks of memory in which ``moved`` is copied, where they are many and small.
+        pieces: lines of taps that compiled kernels begin, one after the other.
     """
 
     multiply_adds: int
@@ -49,16 +49,16 @@ class Implementation:
     Args:
         prepare: (functions, coefficients, problem, type of the image) -> what of the filter ``forward`` takes. In
             inference it is kept.
-        forward: (x, prepared, bias, problem) -> (batch, out, height, width) in the memory format of x.
+        forward: (x, prepared, bias, problem, out channels) -> (batch, out, height, width) in the memory format of x.
         backward: (gradient of the output, x, functions, coefficients, problem, which are wanted) -> the gradients of
             x, functions, coefficients and bias, None where not wanted.
-        cost: what ``forward`` needs, or None where it cannot serve.
+        cost: what ``forward`` needs.
     """
 
     prepare: Callable[[Tensor, Tensor, Problem, torch.dtype], Iterable[Tensor]]
-    forward: Callable[[Tensor, Iterable[Tensor], Tensor | None, Problem], Tensor]
+    forward: Callable[[Tensor, Iterable[Tensor], Tensor | None, Problem, int], Tensor]
     backward: Callable[[Tensor, Tensor, Tensor, Tensor, Problem, Sequence[bool]], Gradients]
-    cost: Callable[[Work], Cost | None]
+    cost: Callable[[Work], Cost]
 
 
 def of_bias(gradient: Tensor, wanted: Sequence[bool]) -> Tensor | None:
@@ -88,7 +88,7 @@ class Speed:
 
 @lru_cache(maxsize=1)
 def speeds() -> dict[str, Speed]:
-    """By the name of the implementation, as ``speeds.json`` has them: the same on every machine, since another pick
-    gives other bits."""
+    """By the name of the implementation, as ``speeds.json`` has them: never measured where they are used, since another
+    pick gives other bits."""
     stored = json.loads(files("cclib.functional").joinpath("speeds.json").read_text())
     return {name: Speed(**numbers) for name, numbers in stored.items()}

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from cclib.functional.products import product
 from cclib.geometry import Runs
 
-__all__ = ["FilterGradients", "adjoint", "kernels", "strips", "whole"]
+__all__ = ["FilterGradients", "adjoint", "convolution_kernels", "strips", "whole"]
 
 
 def strips(functions: Tensor, coefficients: Tensor, vertical: Runs, dtype: torch.dtype) -> Iterator[Tensor]:
@@ -25,7 +24,7 @@ def strips(functions: Tensor, coefficients: Tensor, vertical: Runs, dtype: torch
         yield whole(chosen(functions, 0, run.slots), coefficients, dtype)
 
 
-def kernels(strip: Tensor, horizontal: Runs) -> Iterator[Tensor]:
+def convolution_kernels(strip: Tensor, horizontal: Runs) -> Iterator[Tensor]:
     """Of a strip for each horizontal run the kernel of a convolution, (out, in / groups, rows, columns), with the
     channels last."""
     for run in horizontal.runs:
@@ -41,7 +40,7 @@ def adjoint(coefficients: Tensor, groups: int) -> Tensor:
 def whole(functions: Tensor, coefficients: Tensor, dtype: torch.dtype) -> Tensor:
     """All weights, (vertical offsets, horizontal offsets, out, in / groups)."""
     matrices = coefficients.to(functions.dtype).flatten(1)
-    weights = product(functions.flatten(0, 1), matrices)
+    weights = torch.matmul(functions.flatten(0, 1), matrices)
     return weights.view(*functions.shape[:2], *coefficients.shape[1:]).to(dtype)
 
 
@@ -63,8 +62,8 @@ class FilterGradients:
         read = chosen(self.functions, 0, slots)
         flat = gradient.to(self.functions.dtype).reshape(-1, self.matrices.shape[1])
         rows = torch.tensor(slots, dtype=torch.long, device=flat.device)
-        self.of_functions.index_copy_(0, rows, product(flat, self.matrices.t()).view(read.shape))
-        self.of_matrices += product(read.flatten(0, 1).t(), flat)
+        self.of_functions.index_copy_(0, rows, torch.matmul(flat, self.matrices.t()).view(read.shape))
+        self.of_matrices += torch.matmul(read.flatten(0, 1).t(), flat)
 
     def result(self) -> tuple[Tensor, Tensor]:
         """The gradients of functions and of coefficients."""

@@ -205,11 +205,10 @@ def explanation(case: Case) -> Explanation:
 
 
 def serves(method: str, case: Case) -> bool:
-    """Whether a method can compute ``case``: some ways have no groups, and the reference must hold all weights."""
-    if method == "reference":
-        taps = (case.new_size * case.kernel_size) ** 2
-        return taps * case.in_channels * case.out_channels // case.groups <= LARGEST_REFERENCE
-    return method not in WAYS or any(c.implementation == method for c in explanation(case).candidates)
+    """Whether a method can compute ``case``: the reference must hold all weights."""
+    taps = (case.new_size * case.kernel_size) ** 2
+    weights = taps * case.in_channels * case.out_channels // case.groups
+    return method != "reference" or weights <= LARGEST_REFERENCE
 
 
 def phases_of(case: Case) -> int:
@@ -219,7 +218,7 @@ def phases_of(case: Case) -> int:
 
 
 def timed_ways(case: Case) -> tuple[str, ...]:
-    """The ways that serve, with groups without "phases" beyond ``MOST_PHASES``, unless ``auto`` picks it."""
+    """All ways; with groups none of "phases" beyond ``MOST_PHASES``, unless ``auto`` picks it."""
     picked = explanation(case).implementation
     few = case.groups == 1 or phases_of(case) <= MOST_PHASES
-    return tuple(way for way in WAYS if serves(way, case) and (way != "phases" or few or picked == way))
+    return tuple(way for way in WAYS if way != "phases" or few or picked == way)

@@ -31,12 +31,12 @@ def summary(losses: Sequence[float]) -> str:
 def lines(cases: Sequence[Case] = CHOICE, rounds: int = 7, count: int = 1) -> Iterator[str]:
     """The lines of a table: for each layer what is picked, its loss, and the times of all ways, in milliseconds."""
     yield f"{processor()}, threads: {count}\n"
-    yield f"{'case':<50}{'picked':<10}{'loss':>6}  ms, forward and backward"
+    yield f"{'case':<56}{'picked':<10}{'loss':>6}  ms, forward and backward"
     losses = []
     with threads(count):
         for case in cases:
             times, picked = times_of(case, rounds), explanation(case).implementation
             losses.append(loss(picked, times))
             each = ", ".join(f"{way} {1e3 * time:.2f}" for way, time in times.items())
-            yield f"{case!s:<50}{picked:<10}{losses[-1]:>6.2f}  {each}"
+            yield f"{case!s:<56}{picked:<10}{losses[-1]:>6.2f}  {each}"
     yield f"\n{summary(losses)}"

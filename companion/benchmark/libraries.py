@@ -8,9 +8,12 @@ from torch.profiler import ProfilerActivity, profile
 
 from companion.benchmark.memory import quiet_profiler
 
-# By the names of torch's operations in float32 on a CPU. The backward pass of a convolution calls oneDNN itself; the
-# convolution that torch falls back on where oneDNN does not serve multiplies with MKL.
+# By the names of torch's operations in float32 on a CPU. The layer's own operators call its compiled kernels, and what
+# they call of torch has a name of its own; left to them is what Python does between the kernels. The backward pass of a
+# convolution calls oneDNN itself; the convolution that torch falls back on where oneDNN does not serve multiplies with
+# MKL.
 LIBRARIES = {
+    "CC layer": ("cclib::continuous_convolution",),
     "oneDNN": ("aten::mkldnn_", "mkldnn::", "mkldnn_", "aten::convolution_backward"),
     "MKL": ("aten::bmm", "aten::baddbmm", "aten::mm", "aten::addmm", "aten::addbmm", "aten::_slow_conv2d"),
 }

@@ -143,7 +143,7 @@ def refit(
         for each in measure(cases, rounds):
             measured.append(each)
             best = min(each.seconds, key=each.seconds.__getitem__)
-            yield f"{each.case!s:<50}{best:<10}{1e3 * each.seconds[best]:>9.2f} ms"
+            yield f"{each.case!s:<56}{best:<10}{1e3 * each.seconds[best]:>9.2f} ms"
         if times is not None:
             store(times, measured)
     fitted = {**speeds(), **fit(measured)}

@@ -35,6 +35,7 @@ from filelock import FileLock
 from safetensors import SafetensorError
 from torch import nn
 
+from cclib.functional import kernels
 from companion import instructions
 from companion.files import atomic_write, cache_folder, json_bytes, notice
 from companion.fingerprint import PACKAGES, closure
@@ -75,7 +76,7 @@ class Run:
             "data": self.task.data_fingerprint(),
             "code": code(self.task),
             "torch": torch.__version__,
-            "instructions": [instructions.in_use(), torch.backends.cpu.get_cpu_capability()],
+            "instructions": instructions_in_use(),
         }
 
     @cached_property
@@ -86,6 +87,16 @@ class Run:
     @property
     def folder(self) -> Path:
         return cache_folder() / "runs" / self.key
+
+
+def instructions_in_use() -> list[str]:
+    """Which settings and vectors numbers are computed with, and whether by compiled kernels or by torch alone.
+
+    Raises:
+        OSError: the kernels are older than the checkout.
+    """
+    by = "torch" if kernels.library() is None else "kernels"
+    return [instructions.in_use(), torch.backends.cpu.get_cpu_capability(), by]
 
 
 def code(task: Task) -> dict[str, str]:

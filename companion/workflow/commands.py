@@ -41,6 +41,7 @@ _PINS = (
     "pandas",
     "pillow",
     "safetensors",
+    "ziglang",  # compiles the kernels
 )
 # It decides where runs are computed, and the tests hold their bits to those computed here: it reruns nothing.
 _APART = ("companion.train.cluster",)

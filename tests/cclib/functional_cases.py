@@ -32,11 +32,6 @@ def count_evaluations(monkeypatch: pytest.MonkeyPatch, kind: type[Filter]) -> li
 every_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 
 
-def serving(groups: int) -> tuple[str, ...]:
-    """The implementations that have as many groups."""
-    return tuple(name for name in IMPLEMENTATIONS if groups == 1 or name != "pixels")
-
-
 # What runs inside of the operators, which a mode would see as one call.
 INSIDE: dict[object, Callable[..., object]] = {
     torch.ops.cclib.continuous_convolution.default: forward,
@@ -66,18 +61,22 @@ class Calls(TorchDispatchMode):
         return result
 
 
-# An implementation and a scale for every fast path: one convolution, a transposed one, views, patches, line by line.
+WITHOUT_KERNELS = "phases without kernels"  # as the fixture ``implementation`` takes it
+
+# An implementation and a scale for every fast path: the compiled sums; without them one convolution, a transposed one,
+# and those of views; line by line.
 FAST = {
-    "convolution": ("phases", 1),
-    "transposed": ("phases", 2),
-    "phases": ("phases", 0.75),
-    "phases, up": ("phases", (1.5, 0.4)),
-    "one phase a pixel": ("phases", math.sqrt(0.5)),
+    "kernels": ("phases", 0.75),
+    "kernels, up": ("phases", (1.5, 0.4)),
+    "kernels, one phase a pixel": ("phases", math.sqrt(0.5)),
+    "convolution": (WITHOUT_KERNELS, 1),
+    "transposed": (WITHOUT_KERNELS, 2),
+    "views": (WITHOUT_KERNELS, (0.75, 1.5)),
     "basis": ("basis", 0.75),
     "basis, up": ("basis", (1.5, math.sqrt(0.5))),
-    "pixels": ("pixels", 0.75),
-    "pixels, up": ("pixels", (1.5, math.sqrt(0.5))),
 }
 
 
-every_fast_path = pytest.mark.parametrize(("implementation", "scale"), FAST.values(), ids=FAST)
+every_fast_path = pytest.mark.parametrize(
+    ("implementation", "scale"), FAST.values(), ids=FAST, indirect=["implementation"]
+)

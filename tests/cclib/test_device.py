@@ -25,8 +25,6 @@ CASES = {
 class TestOnCuda:
     @pytest.mark.parametrize(("options", "call"), CASES.values(), ids=CASES)
     def test_output_and_gradients_equal_those_of_the_cpu(self, implementation, options, call):
-        if implementation == "pixels" and "groups" in options:
-            pytest.skip("pixels has no groups")
         torch.manual_seed(0)
         layer = CCConv2d(4, 4, 3, implementation=implementation, **options).double()
         x = torch.randn(2, 4, 9, 8, dtype=torch.float64, requires_grad=True)
@@ -45,8 +43,7 @@ class TestOnCuda:
     @pytest.mark.parametrize("scale", [1, 0.75, 1.5])
     def test_autocast(self, implementation, dtype, scale):
         torch.manual_seed(0)
-        groups = 1 if implementation == "pixels" else 2  # which has no groups
-        layer = CCConv2d(4, 6, 3, scale=scale, groups=groups, implementation=implementation).cuda()
+        layer = CCConv2d(4, 6, 3, scale=scale, groups=2, implementation=implementation).cuda()
         x = torch.randn(2, 4, 9, 8, device="cuda")
         with torch.autocast("cuda", dtype=dtype):
             y = layer(x)

@@ -85,7 +85,7 @@ geometries = some(
 )  # fmt: skip
 switches = mostly(st.booleans(), st.sampled_from([0, 1, None, "yes", [True], torch.tensor(True)]))
 padding_modes = st.one_of(st.sampled_from(["zeros", "reflect", "replicate", "circular"]), kinds)
-implementations = st.one_of(st.sampled_from(["auto", "phases", "basis", "pixels"]), kinds)
+implementations = st.one_of(st.sampled_from(["auto", "phases", "basis"]), kinds)
 
 FILTERS: list[Any] = [
     MLPFilter(2, 3, 3),

@@ -1,6 +1,7 @@
 """The distribution: what its wheel holds, what it asks for, and that it works alone beside torch."""
 
 import email
+import platform
 import re
 import shutil
 import subprocess
@@ -13,20 +14,22 @@ import pytest
 import torch
 
 import cclib
+from cclib.functional import kernels
 
+SERVED = sys.platform == "linux" and platform.machine() == "x86_64"  # by kernels
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy of the project, as a build leaves files in the folder of the sources."""
-    for module in ("build", "setuptools"):
+    for module in ("build", "setuptools", "ziglang"):
         pytest.importorskip(module)
     source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     for name in ("cclib", "companion", "tests"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", built, source)
     (path,) = built.glob("*.whl")
     return path
@@ -42,8 +45,21 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "cclib").rglob("*.py")}
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert held == {*modules, "cclib/py.typed", "cclib/functional/speeds.json"}
-    assert wheel.name.startswith(f"continuous_convolution-{cclib.__version__}-py3-none-any")
+    compiled = {f"cclib/functional/{name}" for name in kernels.LIBRARIES.values()} if SERVED else set()
+    assert held == {*modules, *compiled, "cclib/py.typed", "cclib/functional/speeds.json"}
+    system = "linux_x86_64" if SERVED else "any"
+    assert wheel.name == f"continuous_convolution-{cclib.__version__}-py3-none-{system}.whl"
+
+
+def test_kernels_ask_nothing_of_the_system(wheel: Path) -> None:
+    """No library: memcpy and memset are those of the process that opens them, whichever C library it has."""
+    if not SERVED:
+        pytest.skip("no kernels for this system")
+    with zipfile.ZipFile(wheel) as archive:
+        for name in kernels.LIBRARIES.values():
+            content = archive.read(f"cclib/functional/{name}")
+            assert content.startswith(b"\x7fELF")
+            assert b".so" not in content
 
 
 def test_what_the_wheel_asks_for(wheel: Path) -> None:
@@ -72,12 +88,14 @@ import sys, warnings
 sys.modules["numpy"] = None
 warnings.filterwarnings("ignore", message="Failed to initialize NumPy")
 {lines[1]}
-print(cclib.__file__, tuple(layer(x).shape))
+from cclib.functional import kernels
+print(cclib.__file__, kernels.library() is not None, tuple(layer(x).shape))
 try:
     import companion
 except ModuleNotFoundError:
     print("alone")
 """
-    file, shape = run(python, "-I", "-c", script, cwd=tmp_path).split(maxsplit=1)
+    file, compiled, shape = run(python, "-I", "-c", script, cwd=tmp_path).split(maxsplit=2)
     assert Path(file).is_relative_to(packages)
+    assert compiled == str(kernels.library() is not None)
     assert shape == "(8, 32, 21, 21)\nalone\n"

@@ -91,8 +91,22 @@ def test_closure_holds_the_json_files_that_a_module_names(root: Path) -> None:
     assert names(root, "import cclib.base", apart=("cclib.base",)) == set()
 
 
-def test_the_constants_of_the_choice_are_seen() -> None:
-    assert "cclib.functional.speeds.json" in fingerprint.closure([ROOT / "cclib" / "layers.py"])
+def test_closure_holds_the_c_files_that_a_module_names(root: Path) -> None:
+    module, code = root / "cclib" / "base.py", root / "cclib" / "sums.c"
+    module.write_text('SOURCE = "sums.c"')
+    code.write_text("int one(void) { return 1; }")
+    before = fingerprint.closure([module], root=root)
+    assert list(before) == ["cclib.base", "cclib.sums.c"]
+    code.write_text("/* the\n   first */\nint one(void) {\n    return 1;\n}\n")
+    assert fingerprint.closure([module], root=root) == before
+    code.write_text("int one(void) { return 2; }")
+    assert fingerprint.closure([module], root=root) != before
+
+
+def test_the_constants_of_the_choice_and_the_kernels_are_seen() -> None:
+    assert {"cclib.functional.speeds.json", "cclib.functional.kernels.c"} <= {
+        *fingerprint.closure([ROOT / "cclib" / "layers.py"])
+    }
 
 
 def test_closure_reads_the_code_cells_of_a_notebook(root: Path) -> None:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from cclib.functional.lines import Lines, beyond, lines_of, listed, taps_at_a_time
 from cclib.functional.problem import Problem, Work
-from cclib.functional.products import product
 from cclib.functional.registry import Cost, Gradients, Implementation, of_bias
 from cclib.functional.sampling import memory_format
 
@@ -26,10 +25,10 @@ def prepare(functions: Tensor, coefficients: Tensor, problem: Problem, dtype: to
     return [beyond(functions.to(dtype)), matrices_of(coefficients.to(dtype), problem.groups)]
 
 
-def forward(x: Tensor, prepared: Iterable[Tensor], bias: Tensor | None, problem: Problem) -> Tensor:
+def forward(x: Tensor, prepared: Iterable[Tensor], bias: Tensor | None, problem: Problem, out_channels: int) -> Tensor:
     """A few lines at a time."""
     table, matrices = prepared
-    features, out_channels = table.shape[1], matrices.shape[0] * matrices.shape[1]
+    features = table.shape[1]
     y = x.new_empty((len(x), out_channels, *problem.size)).contiguous(memory_format=memory_format(x))
     image = pixels_first(x)
     most = taps_at_a_time(x.numel() + y.numel(), SHARE, x.shape[0] * x.shape[1] + features)
@@ -58,16 +57,16 @@ def backward(
         part = gradient[:, :, lines.rows].permute(2, 3, 0, 1).reshape(-1, out_channels)
         if wanted[2]:
             contracted = grouped(contract_taps(patches, values, len(x)), problem.groups)
-            dmatrices += product(part.unflatten(1, (problem.groups, -1)).permute(1, 2, 0), contracted)
+            dmatrices += torch.matmul(part.unflatten(1, (problem.groups, -1)).permute(1, 2, 0), contracted)
             del contracted
         dcontracted = channels(part, matrices.mT).view(
             -1, len(x), problem.groups, features, x.shape[1] // problem.groups
         )
         dcontracted = dcontracted.permute(0, 3, 1, 2, 4).flatten(2)  # (pixels, features, batch * in)
         if wanted[1]:
-            dtable.index_add_(0, lines.slots, product(patches, dcontracted.mT).flatten(0, 1).to(precise))
+            dtable.index_add_(0, lines.slots, torch.matmul(patches, dcontracted.mT).flatten(0, 1).to(precise))
         if dimage is not None:
-            product(values, dcontracted, out=patches)
+            torch.matmul(values, dcontracted, out=patches)
             dimage.index_add_(0, lines.pixels, patches.flatten(0, 1))
         del patches, values, dcontracted  # before the next are made
     del image
@@ -102,7 +101,7 @@ def channels(x: Tensor, matrices: Tensor) -> Tensor:
     """(samples, features, in) or (samples, in) times the matrices (groups, out, in) of its groups: (samples, groups *
     out)."""
     by_group = x.unflatten(1, (len(matrices), -1)).transpose(0, 1) if x.ndim == 2 else grouped(x, len(matrices))
-    return product(by_group, matrices.mT).transpose(0, 1).flatten(1)
+    return torch.matmul(by_group, matrices.mT).transpose(0, 1).flatten(1)
 
 
 def read(image: Tensor, table: Tensor, lines: Lines, problem: Problem) -> tuple[Tensor, Tensor]:
@@ -114,7 +113,7 @@ def read(image: Tensor, table: Tensor, lines: Lines, problem: Problem) -> tuple[
 
 def contract_taps(patches: Tensor, values: Tensor, batch: int) -> Tensor:
     """(pixels * batch, features, in)."""
-    contracted = product(values.mT, patches)  # (pixels, features, batch * in)
+    contracted = torch.matmul(values.mT, patches)  # (pixels, features, batch * in)
     of_images: Tensor = contracted.unflatten(2, (batch, -1)).transpose(1, 2)
     return of_images.flatten(0, 1)
 

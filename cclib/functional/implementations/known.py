@@ -2,9 +2,8 @@
 
 from cclib.functional.implementations.basis import BASIS
 from cclib.functional.implementations.phases import PHASES
-from cclib.functional.implementations.pixels import PIXELS
 from cclib.functional.registry import Implementation
 
 __all__ = ["OPERATORS"]
 
-OPERATORS: dict[str, Implementation] = {"phases": PHASES, "basis": BASIS, "pixels": PIXELS}
+OPERATORS: dict[str, Implementation] = {"phases": PHASES, "basis": BASIS}

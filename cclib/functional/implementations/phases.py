@@ -1,8 +1,8 @@
 """Phases: at a rational scale M / N the sub-pixel offsets repeat every M outputs, while the input advances by N.
 
-So only M filters exist per axis. One phase on both axes is a convolution and an advance of one on both is a transposed
-convolution; torch has both. Else the taps of neighbouring phases are copied side by side for one batched product; with
-groups, which such products do not know, there is one strided convolution of a view for each pair of phases.
+So only M filters exist per axis, and compiled kernels sum them. Where these do not serve, torch's convolutions do: one
+phase on both axes is a convolution, an advance of one on both is a transposed convolution, and else there is one
+strided convolution of a view for each pair of phases.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from math import prod
 import torch
 from torch import Tensor
 
-from cclib.functional import patches, views
+from cclib.functional import kernels, sums, views
 from cclib.functional.convolutions import Convolution, convolution_of
 from cclib.functional.images import padded
-from cclib.functional.plans import Plan, plan_of
 from cclib.functional.problem import Problem, Work
 from cclib.functional.registry import Cost, Gradients, Implementation, of_bias
-from cclib.functional.weights import FilterGradients, adjoint, kernels, strips, whole
+from cclib.functional.weights import FilterGradients, adjoint, convolution_kernels, strips, whole
 from cclib.geometry import Runs, input_runs, output_runs
 
 __all__ = ["PHASES", "multiply_adds"]
@@ -28,29 +27,31 @@ FEW_NUMBERS = 2**16  # of a geometry that may be listed to count a cost
 
 
 def prepare(functions: Tensor, coefficients: Tensor, problem: Problem, dtype: torch.dtype) -> Iterator[Tensor]:
-    """The kernel of the one convolution, those of each pair of phases, or the weights of each vertical phase."""
-    single = convolution_of(problem.grid)
+    """The tables of the compiled kernels, the kernel of the one convolution, or that of each pair of phases."""
     vertical, horizontal = output_axes(problem)
-    if single is not None:
+    if kernels.serve(functions.device):
+        sizes = sums.Sizes(0, problem.groups, coefficients.shape[2], coefficients.shape[1] // problem.groups)
+        yield from sums.tables(functions.to(summed_as(dtype)), coefficients, sums.reads_of(vertical, horizontal), sizes)
+    elif (single := convolution_of(problem.grid)) is not None:
         yield single.kernel(whole(functions, coefficients, dtype), problem.groups)
-    elif by_patches(problem):
-        read = plan(problem, vertical, horizontal, functions.device)
-        yield from patches.weights(read, functions.flatten(0, 1), coefficients.mT, dtype)
     else:
         for strip in strips(functions, coefficients, vertical, dtype):
-            yield from kernels(strip, horizontal)
+            yield from convolution_kernels(strip, horizontal)
 
 
-def forward(x: Tensor, prepared: Iterable[Tensor], bias: Tensor | None, problem: Problem) -> Tensor:
-    """One convolution, one for each pair of phases, or some neighbouring phases at a time."""
-    single = convolution_of(problem.grid)
+def forward(x: Tensor, prepared: Iterable[Tensor], bias: Tensor | None, problem: Problem, out_channels: int) -> Tensor:
+    """The compiled sums, one convolution, or one for each pair of phases."""
     vertical, horizontal = output_axes(problem)
-    if single is not None:
+    if kernels.serve(x.device):
+        reads, sizes = sums.reads_of(vertical, horizontal), sizes_of(x, out_channels, problem)
+        dtype = summed_as(x.dtype)
+        if dtype == x.dtype:
+            return sums.correlate(x, prepared, bias, reads, sizes)
+        bias = None if bias is None else bias.to(dtype)
+        return sums.correlate(x.to(dtype), prepared, bias, reads, sizes).to(x.dtype)
+    if (single := convolution_of(problem.grid)) is not None:
         (kernel,) = prepared
         return single.forward(x, kernel, bias, problem.groups)
-    if by_patches(problem):
-        y = patches.correlate(x, plan(problem, vertical, horizontal, x.device), prepared)
-        return y if bias is None else y.add_(bias.reshape(-1, 1, 1))
     return views.correlate(padded(x, vertical, horizontal), vertical, horizontal, prepared, bias, x)
 
 
@@ -58,16 +59,10 @@ def backward(
     gradient: Tensor, x: Tensor, functions: Tensor, coefficients: Tensor, problem: Problem, wanted: Sequence[bool]
 ) -> Gradients:
     """The gradient of the image is the same sum on the grid of its own pixels."""
-    single = convolution_of(problem.grid)
-    if single is not None:
+    if kernels.serve(x.device):
+        return backward_of_sums(gradient, x, functions, coefficients, problem, wanted)
+    if (single := convolution_of(problem.grid)) is not None:
         return backward_of_single(single, gradient, x, functions, coefficients, problem.groups, wanted)
-    if by_patches(problem):
-        read_by = plan(problem, *input_axes(problem), x.device)
-        dx, dfunctions, dcoefficients = patches.gradients(
-            gradient, read_by, x, functions.flatten(0, 1), coefficients, wanted
-        )
-        of_functions = None if dfunctions is None else dfunctions.view_as(functions)
-        return dx, of_functions, dcoefficients, of_bias(gradient, wanted)
     return backward_of_views(gradient, x, functions, coefficients, problem, wanted)
 
 
@@ -91,6 +86,34 @@ def backward_of_single(
     return dx, *gradients.result(), dbias
 
 
+def backward_of_sums(
+    gradient: Tensor, x: Tensor, functions: Tensor, coefficients: Tensor, problem: Problem, wanted: Sequence[bool]
+) -> Gradients:
+    dx = dfunctions = dcoefficients = None
+    dtype, sizes = summed_as(x.dtype), sizes_of(x, gradient.shape[1], problem)
+    x, source, values = x.to(dtype), gradient.to(dtype), functions.to(dtype)
+    if wanted[0]:
+        read_by = sums.reads_of(*input_axes(problem))
+        tables = sums.tables(values, adjoint(coefficients, problem.groups), read_by, sizes.adjoint)
+        dx = sums.correlate(source, tables, None, read_by, sizes.adjoint).to(gradient.dtype)
+    if wanted[1] or wanted[2]:
+        image = sums.packed(x, sums.reads_of(*output_axes(problem)), "image")
+        of_output = sums.packed(source, sums.all_of(problem.size), "gradient")
+        dfunctions, dcoefficients = sums.filter_gradients(image, of_output, values, coefficients, sizes)
+        dfunctions = dfunctions.to(functions.dtype)
+    return dx, dfunctions, dcoefficients, of_bias(gradient, wanted)
+
+
+def summed_as(dtype: torch.dtype) -> torch.dtype:
+    """The type in which the compiled kernels sum numbers of this one."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def sizes_of(x: Tensor, out_channels: int, problem: Problem) -> sums.Sizes:
+    groups = problem.groups
+    return sums.Sizes(len(x), groups, x.shape[1] // groups, out_channels // groups)
+
+
 def backward_of_views(
     gradient: Tensor, x: Tensor, functions: Tensor, coefficients: Tensor, problem: Problem, wanted: Sequence[bool]
 ) -> Gradients:
@@ -111,18 +134,13 @@ def backward_of_views(
         del image, gradients
     if wanted[0]:
         matrices = adjoint(coefficients, problem.groups)
-        prepared = (k for strip in strips(functions, matrices, read_by[0], x.dtype) for k in kernels(strip, read_by[1]))
+        prepared = (
+            k
+            for strip in strips(functions, matrices, read_by[0], x.dtype)
+            for k in convolution_kernels(strip, read_by[1])
+        )
         dx = views.correlate(source, *read_by, prepared, None, x)
     return dx, dfunctions, dcoefficients, of_bias(gradient, wanted)
-
-
-def by_patches(problem: Problem) -> bool:
-    """Whether more phases than one go by patches, whose products know no groups.
-
-    Convolutions of views would copy nothing, but on the processors measured so far (an Intel Xeon, an AMD EPYC of the
-    third generation) a strided one is too slow for that to pay.
-    """
-    return problem.groups == 1
 
 
 def output_axes(problem: Problem) -> tuple[Runs, Runs]:
@@ -137,37 +155,46 @@ def input_axes(problem: Problem) -> tuple[Runs, Runs]:
     return vertical, horizontal
 
 
-def plan(problem: Problem, vertical: Runs, horizontal: Runs, device: torch.device) -> Plan:
-    """What the patches hold."""
-    return plan_of(vertical, horizontal, len(problem.grid[1].offsets), device)
-
-
 def cost(work: Work) -> Cost:
-    """One convolution, one for each pair of phases, or some neighbouring phases at a time."""
+    """The compiled sums, one convolution, or one for each pair of phases."""
+    if work.compiled:
+        return cost_of_sums(work)
     multiply_adds = work.convolution + work.offsets * work.weight_multiply_adds
     weights = work.offsets * work.matrix
     vertical = work.problem.counts[0]
     if work.phases == 1 or (work.listed <= FEW_NUMBERS and convolution_of(work.problem.grid) is not None):
         return Cost(multiply_adds, 0, work.images + 2 * weights + work.output, calls=20)
     temporary = work.extended + 2 * work.images + 2 * weights // vertical.phases + work.listed
-    if by_patches(work.problem):
-        pieces = work.shape[0] * work.pixels * vertical.most
-        calls = 20 + 8 * vertical.phases + 3 * work.phases
-        return Cost(multiply_adds, work.patches + work.images, temporary, calls, pieces)
     return Cost(
         multiply_adds, work.extended + 2 * work.output, temporary, calls=20 + 8 * vertical.phases + 5 * work.phases
     )
 
 
+def cost_of_sums(work: Work) -> Cost:
+    """Of the compiled kernels; ``temporary`` is in numbers of the image, which may be shorter than those summed."""
+    features, out_channels, in_per_group = work.matrices
+    dtype = torch.float64 if work.element_size > torch.float32.itemsize else torch.float32
+    sizes = sums.Sizes(work.shape[0], work.problem.groups, in_per_group, out_channels // work.problem.groups)
+    of_weight = sizes.numbers(dtype)  # with those that fill the panels
+    vertical = work.problem.counts[0]
+    tables = min(vertical.phases, -(-work.offsets * of_weight // sums.TABLE_NUMBERS))
+    largest = max(-(-work.offsets * of_weight // vertical.phases), sums.TABLE_NUMBERS)
+    temporary = work.extended + work.output + 2 * largest + 2 * features * of_weight + work.listed
+    if work.element_size < dtype.itemsize:
+        temporary = (temporary + work.images) * dtype.itemsize // work.element_size
+    return Cost(
+        work.convolution + work.offsets * work.weight_multiply_adds,
+        moved=work.images + work.extended,
+        temporary=temporary,
+        calls=20 + 8 * tables,
+        pieces=work.phases * vertical.most,
+    )
+
+
 def multiply_adds(work: Work) -> int:
-    """As they are done: runs are filled up to the same number of samples, and the weights are made of the functions."""
-    batch, _, height, width = work.shape
-    grid, of_weights = work.problem.grid, work.offsets * work.weight_multiply_adds
-    single = convolution_of(grid)
-    if single is not None and single.transposed:
-        return of_weights + batch * height * width * work.matrix * prod(map(len, single.slots))
-    samples = prod(runs.count for runs in output_axes(work.problem))
-    return of_weights + batch * samples * work.offsets * work.matrix
+    """Of the taps that each output reads, zeros about the image included, and of making the weights."""
+    taps = prod(sum(phase.count * len(phase.offsets) for phase in axis.phases) for axis in work.problem.grid)
+    return work.offsets * work.weight_multiply_adds + work.shape[0] * taps * work.matrix
 
 
 PHASES = Implementation(prepare, forward, backward, cost)

@@ -13,6 +13,7 @@ from slow_way import scales
 
 from cclib import cc_conv2d, explain
 from cclib.filters import ClassicalFilter, MLPFilter
+from cclib.functional import kernels, sums
 from cclib.functional.choice import MEMORY_LIMIT
 from cclib.functional.implementations import OPERATORS
 
@@ -26,7 +27,7 @@ def test_auto_keeps_within_the_memory_limit(batch, channels, shape, kernel_size,
     filter = ClassicalFilter("cubic", channels) if stretch else MLPFilter(channels, channels, kernel_size)
     choice = explain((batch, channels, *shape), filter, scale=scale, stretch=stretch)
     offered = {candidate.implementation for candidate in choice.candidates}
-    assert offered == set(OPERATORS) - ({"pixels"} if stretch and channels > 1 else set())  # which has no groups
+    assert offered == set(OPERATORS)
     picked, others = choice.candidates[0], choice.candidates[1:]
     assert picked.implementation == choice.implementation
     if any(candidate.bytes <= MEMORY_LIMIT for candidate in choice.candidates):
@@ -68,6 +69,37 @@ def test_the_counted_bytes_cover_every_temporary_tensor(scale):
         assert calls.largest <= candidate.bytes + output, candidate.implementation
 
 
+@pytest.mark.skipif(kernels.library() is None, reason="no kernels for this processor")
+@pytest.mark.parametrize(
+    ("shape", "out_channels", "groups", "kernel_size", "dtype"),
+    [
+        ((1, 64, 8, 8), 1, 1, 64, torch.float32),  # one channel fills a panel of eight
+        ((1, 256, 8, 8), 64, 64, 32, torch.float32),
+        ((1, 5, 40, 40), 5, 5, 4, torch.float32),
+        ((16, 16, 128, 128), 16, 1, 4, torch.bfloat16),  # summed in float32
+        ((2, 16, 40, 40), 16, 1, 4, torch.float64),
+    ],
+)
+def test_the_counted_bytes_cover_the_buffers_of_the_kernels(
+    monkeypatch, shape, out_channels, groups, kernel_size, dtype
+):
+    held: dict[str, int] = {}
+
+    def noted(name, numbers, dtype):
+        held[name] = max(held.get(name, 0), numbers * dtype.itemsize)
+        return kernels.scratch(name, numbers, dtype)
+
+    monkeypatch.setattr(sums, "scratch", noted)
+    filter = MLPFilter(shape[1], out_channels, kernel_size, groups=groups).to(dtype)
+    x = torch.randn(shape, dtype=dtype)
+    with torch.no_grad():
+        y = cc_conv2d(x, filter, groups=groups, scale=0.75, implementation="phases")
+    choice = explain(shape, filter, scale=0.75, element_size=dtype.itemsize)
+    (counted,) = (c.bytes for c in choice.candidates if c.implementation == "phases")
+    spare = kernels.SPARE * 8 * torch.get_num_threads()
+    assert sum(held.values()) <= counted + y.numel() * dtype.itemsize + spare
+
+
 @pytest.mark.parametrize(
     ("shape", "arguments"),
     [
@@ -101,17 +133,25 @@ def test_auto_runs_what_explain_names(monkeypatch, shape, arguments):
 
 
 @pytest.mark.parametrize(
-    ("shape", "out_channels", "arguments", "picked"),
+    ("shape", "out_channels", "arguments", "picked", "without_kernels"),
     [
-        ((100, 6, 12, 12), 16, {"size": 11}, "pixels"),  # few channels, as many phases as pixels
-        ((100, 1, 28, 28), 6, {"size": 27}, "pixels"),
-        ((100, 16, 32, 32), 16, {"size": 24}, "phases"),  # not so few channels, few phases
-        ((16, 64, 32, 32), 64, {"scale": 0.75}, "phases"),  # many channels, few phases
-        ((2, 64, 56, 56), 64, {"scale": math.sqrt(0.5)}, "basis"),  # many channels, as many phases as pixels
+        ((100, 6, 12, 12), 16, {"size": 11}, "phases", "basis"),  # few channels, as many phases as pixels
+        ((100, 16, 32, 32), 16, {"size": 24}, "phases", "phases"),  # not so few channels, few phases
+        ((16, 64, 32, 32), 64, {"scale": 0.75}, "phases", "phases"),  # many channels, few phases
+        ((2, 64, 56, 56), 64, {"scale": math.sqrt(0.5)}, "basis", "basis"),  # many channels, as many phases as pixels
     ],
 )
-def test_what_auto_picks(shape, out_channels, arguments, picked):
-    assert explain(shape, MLPFilter(shape[1], out_channels, 3), **arguments).implementation == picked
+def test_what_auto_picks(monkeypatch, shape, out_channels, arguments, picked, without_kernels):
+    filter = MLPFilter(shape[1], out_channels, 3)
+    if kernels.library() is not None:
+        assert explain(shape, filter, **arguments).implementation == picked
+    monkeypatch.setattr(kernels, "library", lambda: None)
+    assert explain(shape, filter, **arguments).implementation == without_kernels
+
+
+def test_a_gpu_is_not_costed_by_the_kernels_of_its_cpu(monkeypatch):
+    monkeypatch.setattr(kernels, "library", lambda: pytest.fail("not asked"))
+    assert explain((100, 6, 12, 12), MLPFilter(6, 16, 3).to("meta"), size=11).implementation == "basis"
 
 
 def test_the_counted_operations_of_one_convolution():

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from functional_cases import PROPERTY, every_fast_path, every_implementation, serving
+from functional_cases import PROPERTY, every_fast_path, every_implementation
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from slow_way import axes, lengths, some_filters, too_wide
@@ -13,8 +13,8 @@ from torch.utils.checkpoint import checkpoint
 
 from cclib import CCConv2d, cc_conv2d
 from cclib.filters import MLPFilter
-from cclib.functional import PADDING_MODES, patches
-from cclib.functional.implementations import basis, pixels
+from cclib.functional import IMPLEMENTATIONS, PADDING_MODES, sums
+from cclib.functional.implementations import basis
 
 GRADIENT_CASES = {
     "windowed siren, down": ({"filter": "siren"}, {"scale": 0.6}),
@@ -34,8 +34,6 @@ GRADIENT_CASES = {
 @pytest.mark.parametrize(("options", "geometry"), GRADIENT_CASES.values(), ids=GRADIENT_CASES)
 def test_first_and_second_derivatives(implementation, options, geometry):
     torch.manual_seed(0)
-    if implementation not in serving(options.get("groups", 1)):
-        options = options | {"groups": 1}
     layer = CCConv2d(2, 2, 2, implementation=implementation, **options)
     if options["filter"] != "spline":
         narrow = MLPFilter(
@@ -110,10 +108,9 @@ def test_gradients_equal_those_of_the_reference(
     gradient, expected = gradients("reference")
     with pytest.MonkeyPatch.context() as patch:
         if buffer is not None:  # one line, or even one image or run, at a time
-            patch.setattr(patches, "PATCH_BYTES", buffer)
+            patch.setattr(sums, "TABLE_NUMBERS", max(buffer, 1))
             patch.setattr(basis, "SHARE", buffer / 1000)
-            patch.setattr(pixels, "SHARE", buffer / 1000)
-        for implementation in serving(groups)[1:]:
+        for implementation in IMPLEMENTATIONS[1:]:
             _, computed = gradients(implementation, gradient)
             for a, b in zip(computed, expected, strict=True):
                 magnitude = b.abs().max().clamp_min(1)
@@ -132,9 +129,8 @@ def test_small_buffers_change_nothing(monkeypatch, implementation, scale, buffer
         return y, *torch.autograd.grad(y.cos().sum(), [x, *layer.parameters()])
 
     expected = results()
-    monkeypatch.setattr(patches, "PATCH_BYTES", buffer)
+    monkeypatch.setattr(sums, "TABLE_NUMBERS", max(buffer, 1))
     monkeypatch.setattr(basis, "SHARE", buffer / 20000)
-    monkeypatch.setattr(pixels, "SHARE", buffer / 20000)
     with torch.no_grad():
         inferred = layer(x, scale=scale)
     torch.testing.assert_close((*results(), inferred), (*expected, expected[0]), rtol=0, atol=1e-12)

@@ -47,7 +47,9 @@ def test_an_implementation_keeps_to_the_device_of_its_tensors(implementation):
     *tensors, _, key, _ = arguments_of(implementation, scale=0.75)
     x, functions, coefficients = (tensor.detach().to("meta") for tensor in tensors)
     chosen, problem = OPERATORS[implementation], problem_of(key)
-    y = chosen.forward(x, chosen.prepare(functions, coefficients, problem, x.dtype), None, problem)
+    y = chosen.forward(
+        x, chosen.prepare(functions, coefficients, problem, x.dtype), None, problem, coefficients.shape[1]
+    )
     gradients = chosen.backward(torch.empty_like(y), x, functions, coefficients, problem, [True] * 4)
     assert y.device.type == "meta"
     assert [each.shape for each in gradients[:3]] == [x.shape, functions.shape, coefficients.shape]

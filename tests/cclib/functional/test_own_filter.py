@@ -18,8 +18,8 @@ from cclib import CCConv2d
 from cclib.filters import Filter, MLPFilter
 from cclib.functional import cache
 
-# An implementation and a scale for each: one convolution, a transposed one, patches, line by line twice.
-PATHS = (("phases", 1), ("phases", 2), ("phases", 0.75), ("basis", 0.75), ("pixels", 0.75))
+# An implementation and a scale for each: one convolution, a transposed one, the compiled sums, line by line.
+PATHS = (("phases", 1), ("phases", 2), ("phases", 0.75), ("basis", 0.75))
 every_path = pytest.mark.parametrize(("implementation", "scale"), PATHS)
 IMAGE = torch.randn(2, 2, 8, 12, generator=torch.Generator().manual_seed(0))
 
@@ -88,7 +88,7 @@ def kept_for_backward(layer, x):
     return y.detach(), torch.autograd.grad(y.square().sum(), list(layer.parameters())), total
 
 
-@pytest.mark.parametrize("implementation", ["phases", "basis", "pixels"])
+@pytest.mark.parametrize("implementation", ["phases", "basis"])
 def test_its_activations_are_computed_again_for_the_gradient(evaluations, implementation):
     torch.manual_seed(0)
     x = torch.randn(1, 2, 40, 40)
@@ -202,7 +202,7 @@ def test_a_filter_that_draws_random_numbers_draws_at_every_call(implementation, 
     assert not torch.equal(inferred(layer), inferred(layer))
 
 
-@pytest.mark.parametrize("implementation", ["phases", "basis", "pixels"])
+@pytest.mark.parametrize("implementation", ["phases", "basis"])
 def test_its_gradient_is_that_of_the_numbers_drawn(implementation):
     layer = layer_of(Random(), implementation, 0.7071)
     y = layer(torch.randn(1, 2, 40, 40)).sum()
@@ -227,7 +227,7 @@ def test_a_filter_that_changes_itself_is_evaluated_at_every_call(implementation,
 
 
 @pytest.mark.parametrize("change", [double_in_place, lambda filter: setattr(filter, "factor", 2)])
-@pytest.mark.parametrize("implementation", ["phases", "basis", "pixels"])
+@pytest.mark.parametrize("implementation", ["phases", "basis"])
 def test_it_may_not_change_between_forward_and_backward(implementation, change):
     layer = layer_of(Waves(), implementation, 0.7071)
     y = layer(torch.randn(1, 2, 40, 40))

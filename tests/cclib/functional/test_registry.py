@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from functional_cases import serving
 
 from cclib import CCConv2d, cc_conv2d, explain
 from cclib.filters import MLPFilter
@@ -51,12 +50,3 @@ def test_the_names():
     assert IMPLEMENTATIONS[0] == "reference"
     assert IMPLEMENTATIONS[1:] == tuple(OPERATORS)
     assert set(speeds()) == set(OPERATORS)
-    assert serving(2) == ("reference", "phases", "basis")
-
-
-@pytest.mark.parametrize("enabled", [True, False])
-def test_pixels_has_no_groups(enabled):
-    filter = MLPFilter(4, 4, 3, groups=2)
-    with torch.set_grad_enabled(enabled), pytest.raises(ValueError, match="'pixels' has no groups, got groups=2"):
-        cc_conv2d(torch.randn(1, 4, 6, 6), filter, groups=2, implementation="pixels")
-    assert "pixels" not in {candidate.implementation for candidate in explain((1, 4, 6, 6), filter).candidates}

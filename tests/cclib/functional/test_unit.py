@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from functional_cases import PROPERTY, every_fast_path, every_implementation, serving
+from functional_cases import PROPERTY, every_fast_path, every_implementation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_way import axes, lengths, slow_integral, some_filters
@@ -17,7 +17,7 @@ from torch import nn
 
 from cclib import CCConv2d, cc_conv2d, explain
 from cclib.filters import ClassicalFilter, Filter, MLPFilter, SplineFilter
-from cclib.functional import cache
+from cclib.functional import IMPLEMENTATIONS, cache
 from cclib.functional.call import place
 
 UNITS = (0.75, 1, 10 / 7, 2, math.sqrt(2), (1, 1.5))
@@ -126,7 +126,7 @@ def test_a_small_unit_loses_taps_but_stays_finite():
     between: dict[str, Any] = {"scale": 1, "size": 7}  # outputs half-way between pixels
     for kind in ("linear", "cubic"):
         filter = ClassicalFilter(kind, 1)  # at unit 1/2 they are read at their zeros, or nowhere
-        for implementation in serving(1):
+        for implementation in IMPLEMENTATIONS:
             y = cc_conv2d(x, filter, bias, unit=0.5, implementation=implementation, **between)
             assert (y == 0.5).all()
     learned = MLPFilter(1, 1, 3).double()
@@ -275,7 +275,7 @@ def test_transforms_of_torch_func(implementation, scale):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("implementation", serving(1))
+@every_implementation
 def test_other_types(dtype, implementation):
     torch.manual_seed(0)
     layer = CCConv2d(2, 3, 3, scale=0.75, unit=1.25, partition_of_unity=True, implementation=implementation)

@@ -6,7 +6,7 @@ from functional_cases import Calls
 
 from cclib import cc_conv2d
 from cclib.filters import MLPFilter
-from cclib.functional.implementations import phases
+from cclib.functional import kernels
 
 # Sizes leave the runs unequal.
 CASES = {
@@ -26,7 +26,7 @@ CASES = {
 @pytest.mark.parametrize(("shape", "out", "groups", "kernel_size", "geometry"), CASES.values(), ids=CASES)
 @pytest.mark.parametrize("stored", [torch.contiguous_format, torch.channels_last])
 def test_views_equal_the_reference(monkeypatch, stored, shape, out, groups, kernel_size, geometry):
-    monkeypatch.setattr(phases, "by_patches", lambda problem: False)  # else only with groups
+    monkeypatch.setattr(kernels, "library", lambda: None)  # which are used where there are any
     torch.manual_seed(0)
     filter = MLPFilter(shape[1], out, kernel_size, groups=groups).double()
     bias = torch.randn(out, dtype=torch.float64, requires_grad=True)

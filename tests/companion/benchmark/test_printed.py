@@ -8,10 +8,12 @@ import torch
 import yaml
 from tiny_project import ROOT
 
+from cclib import CCConv2d
+from cclib.functional import kernels
 from cclib.models.classifier import ClassifierConfig
 from companion.benchmark import printed, timing
 from companion.benchmark.cases import TABLE, Case, explanation
-from companion.benchmark.libraries import LIBRARIES, libraries, shares_of
+from companion.benchmark.libraries import LIBRARIES, libraries, shares, shares_of
 from companion.benchmark.networks import NETWORKS, Networks, training
 from companion.benchmark.printed import CALL, musts, table, thread_counts
 
@@ -110,15 +112,25 @@ def test_shares_of_libraries():
         ("aten::mkldnn_convolution", 3.0),
         ("mkldnn::_linear_pointwise", 1.0),
         ("aten::bmm", 2.0),
+        ("cclib::continuous_convolution_backward", 6.0),
+        ("aten::copy_", 4.0),
         ("aten::copy_", 4.0),
     ]
-    assert shares_of(times) == {"oneDNN": 40, "MKL": 20}
+    assert shares_of(times) == {"CC layer": 30, "oneDNN": 20, "MKL": 10}
     assert shares_of([]) == dict.fromkeys(LIBRARIES, 0)
 
 
 def test_a_convolution_goes_through_a_library():
     x, weight = torch.randn(8, 16, 32, 32), torch.randn(16, 16, 3, 3)
     shown = libraries(lambda: torch.nn.functional.conv2d(x, weight))
-    assert shown.startswith("oneDNN ")
+    assert shown.startswith("CC layer 0 %, oneDNN ")
     assert ", MKL " in shown
-    assert shown != "oneDNN 0 %, MKL 0 %"
+    assert shown != "CC layer 0 %, oneDNN 0 %, MKL 0 %"
+
+
+@pytest.mark.skipif(kernels.library() is None, reason="no kernels for this processor")
+def test_a_layer_goes_through_the_kernels():
+    layer, x = CCConv2d(16, 16, 4, scale=0.75), torch.randn(8, 16, 32, 32)
+    share = shares(lambda: layer(x).sum().backward())
+    assert share["CC layer"] > 0
+    assert share["oneDNN"] == 0

@@ -22,7 +22,6 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from cclib.functional.products import product  # noqa: E402
 from cclib.models.autoencoder import AutoencoderConfig  # noqa: E402
 from cclib.models.classifier import ClassifierConfig  # noqa: E402
 from cclib.models.downscaler import DownscalerConfig  # noqa: E402
@@ -125,10 +124,7 @@ def operations() -> dict[str, str]:
         optimizer.zero_grad()
         parameter.square().sum().backward()
         optimizer.step()
-    products = sha(
-        product(x, y), product(draw(9, 100, 500), draw(9, 500, 24)), product(draw(9, 500, 7).mT, draw(9, 500, 24))
-    )
-    return found | {"AdamW": sha(parameter), "product": products}
+    return found | {"AdamW": sha(parameter)}
 
 
 def thirty_steps(task: Task) -> str:
