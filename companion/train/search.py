@@ -73,7 +73,7 @@ def learning_rates(
     table = pd.DataFrame(
         cells, pd.Index(reached, name="network"), pd.Index(columns, name="learning rate"), dtype=object
     )
-    inside = ["no" if beyond(mean) else "yes" for mean in per_name.values()]
+    inside = ["no" if beyond(mean) or mean[best(mean)] == -math.inf else "yes" for mean in per_name.values()]
     return table.assign(chosen=list(chosen.values()), inside=inside), chosen
 
 
@@ -85,15 +85,16 @@ def means(tried: Mapping[float, Sequence[float]]) -> dict[float, float]:
 
 
 def best(mean: Mapping[float, float]) -> float:
-    """The rate with the highest mean."""
-    return max(mean, key=mean.__getitem__)
+    """The rate with the highest mean; of equal ones the lowest, since where all diverged lower ones may not."""
+    return max(mean, key=lambda rate: (mean[rate], -rate))
 
 
 def asked_next(tried: Mapping[float, Sequence[float]], seeds: int, close: float) -> list[float]:
     """The rates to try with one seed more, of ``seeds`` at most: those close to the best, and the next one beyond."""
     mean = means(tried)
-    contenders = [rate for rate, value in mean.items() if value >= mean[best(mean)] - close]
-    if len(contenders) == 1:
+    highest = mean[best(mean)]
+    contenders = [rate for rate, value in mean.items() if value >= highest - close]
+    if len(contenders) == 1 or highest == -math.inf:
         contenders = []
     return [*(rate for rate in contenders if len(tried[rate]) < seeds), *beyond(mean)]
 

@@ -20,7 +20,7 @@ def make_run(name: str, rate: float, seed: int) -> runs.Run:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[runs.Run]:
     """Runs are not trained: "even" reaches what the tables above say, "steep" ten times as far from the best, and "low"
-    more the lower its rate is, down to where it diverges."""
+    more the lower its rate is, down to where it diverges, and "wild" diverges above 0.004."""
     asked: list[runs.Run] = []
 
     def answer(wanted: list[runs.Run]) -> list[runs.Result]:
@@ -30,6 +30,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[runs.Run]:
             rate = run.training.learning_rate
             if run.label == "low":
                 value = -10 * math.log(rate) if rate > 0.0009 else math.nan
+            elif run.label == "wild":
+                value = 1000 * rate if rate < 0.004 else math.nan
             elif run.label == "even":
                 value = LUCKY.get((rate, run.seed), REACHED.get(rate, 0.0))
             else:
@@ -88,6 +90,17 @@ def test_one_seed_is_enough_where_there_is_no_other(asked: list[runs.Run]) -> No
     assert tried(asked, "even") == [(0.02, 7), (0.04, 7), (0.08, 7)]
 
 
+def test_the_search_goes_on_below_rates_that_diverge(asked: list[runs.Run]) -> None:
+    _, chosen = search.learning_rates(make_run, ["wild"], [0.01, 0.02], [7, 8], "accuracy", close=1.0)
+    assert chosen == {"wild": 0.0025}
+    assert tried(asked, "wild") == [(rate, 7) for rate in (0.01, 0.02, 0.005, 0.0025, 0.0013)]
+
+
+def test_a_rate_that_diverged_lies_nowhere_inside(asked: list[runs.Run]) -> None:
+    table, _ = search.learning_rates(make_run, ["wild"], [0.01, 0.02, 0.04], [7], "accuracy", close=1.0, rounds=0)
+    assert table.loc["wild", "inside"] == "no"
+
+
 def test_the_search_ends_after_some_rounds(asked: list[runs.Run]) -> None:
     table, chosen = search.learning_rates(make_run, ["steep"], [0.01, 0.02], [7, 8], "accuracy", close=1.0, rounds=0)
     assert chosen == {"steep": 0.02}
@@ -114,7 +127,8 @@ def test_what_is_asked_next() -> None:
     assert search.asked_next({0.01: [80.0], 0.02: [82.0]}, 3, close=1.0) == [0.04]
     assert search.asked_next({0.01: [80.0] * 3, 0.02: [80.9] * 3, 0.04: [70.0]}, 3, close=1.0) == []
     assert search.asked_next({0.01: [81.0], 0.02: [80.9]}, 2, close=1.0) == [0.01, 0.02, 0.005]
-    assert search.asked_next({0.01: [math.nan], 0.02: [math.nan]}, 1, close=1.0) == [0.005]
+    diverged = {0.01: [math.nan], 0.02: [math.nan], 0.005: [math.nan]}
+    assert search.asked_next(diverged, 3, close=1.0) == [0.0025]
 
 
 def test_the_next_rate_is_as_far_as_the_last_step() -> None:
