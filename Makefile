@@ -36,9 +36,8 @@ long: .venv/.installed  ## run the experiments of profiles/long.yaml, in sitting
 paper: .venv/.installed  ## run every experiment at the size of the paper's, on a GPU; finished ones are kept
 	@$(RUN) companion sitting paper
 
-merge: .venv/.installed  ## collect long and paper from the records of their runs, and compute nothing
-	@$(RUN) companion sitting long --finished
-	@$(RUN) companion sitting paper --finished
+merge: .venv/.installed  ## collect long and paper from the records of their runs, and train nothing
+	@$(RUN) companion sitting long paper --finished
 
 bench: .venv/.installed  ## time and memory of the layer beside those of Conv2d
 	@$(RUN) companion.benchmark

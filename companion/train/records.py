@@ -1,9 +1,9 @@
 """Records of finished runs: what each measured, without its weights, in small files that git merges.
 
 A profile that takes days is computed in sittings, on several machines and by several people: each adds files. A record
-is named by the key of its run and holds nothing but what depends on it, so that whoever computes a run on a CPU writes
-the same bytes. On a GPU the bits are its own, and the first record stays. Records are read and written only where the
-environment variable ``CCLIB_RECORDS`` names their folder.
+is named by the key of its run and holds nothing but what depends on it, so that whoever computes a run on a CPU, with
+the same build of torch, writes the same bytes. On a GPU the bits are its own, and the first record stays. Records are
+read and written only where the environment variable ``CCLIB_RECORDS`` names their folder.
 """
 
 from __future__ import annotations

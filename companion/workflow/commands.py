@@ -81,14 +81,16 @@ def _parser() -> argparse.ArgumentParser:
     ):
         commands.add_parser(name, help=purpose).set_defaults(command=command)
     again = commands.add_parser("repro", help="rerun everything and compare the claims with the committed ones")
-    again.add_argument("--seeds", choices=["own", "other"], default="own", help="other: those that no choice ever saw")
+    again.add_argument(
+        "--seeds", choices=["own", "other"], default="own", help="other: those of profiles/other-seeds.yaml"
+    )
     again.set_defaults(command=repro)
     sitting = commands.add_parser(
-        "sitting", help="run the notebooks that a larger profile changes, and that have no results yet"
+        "sitting", help="run the notebooks that larger profiles change, and that have no results yet"
     )
-    sitting.add_argument("profile", choices=LARGER)
+    sitting.add_argument("profiles", nargs="+", choices=LARGER)
     sitting.add_argument(
-        "--finished", action="store_true", help="compute no run: only what the cache and results/records/ hold"
+        "--finished", action="store_true", help="train nothing: only what the cache and results/records/ hold"
     )
     sitting.set_defaults(command=run_larger)
     worker = commands.add_parser("worker", help="compute runs for the scheduler of a cluster")
@@ -122,7 +124,7 @@ def target_folder(name: str, profile: str, default: str) -> Path:
 
 
 def run_larger(options: argparse.Namespace) -> int:
-    """Run the notebooks that a larger profile changes, but for those whose results are there.
+    """Run the notebooks that larger profiles change, but for those whose results are there.
 
     Runs that were finished in earlier sittings, here or elsewhere, are taken from the cache or from their records; with
     --finished no others are computed: a notebook that needs one is left out, with a line, and so is one that fails.
@@ -132,8 +134,8 @@ def run_larger(options: argparse.Namespace) -> int:
     else:
         start_cluster()
     failed = False
-    for name in changed_by(options.profile):
-        target = target_folder(name, options.profile, profiles.FULL)
+    for profile, name in [(larger, name) for larger in options.profiles for name in changed_by(larger)]:
+        target = target_folder(name, profile, profiles.FULL)
         if (target / "metrics.json").exists():
             continue
         # In a process of its own, as DVC runs it.
@@ -144,7 +146,7 @@ def run_larger(options: argparse.Namespace) -> int:
             "run",
             name,
             "--profile",
-            options.profile,
+            profile,
             "--output",
             str(target),
         ]

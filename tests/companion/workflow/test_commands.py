@@ -388,9 +388,11 @@ if os.environ.get(records.FINISHED):
 
     clone.notebook("01-tiny", 'raise RuntimeError("no luck")')
     shutil.rmtree(clone.root / "results/long")
-    failed = clone.call("companion", "sitting", "long", "--finished")
+    clone.profile("paper", {"nb-01-tiny": {}, "nb-02-small": {"values": [2.0, 2.1, 2.2]}})
+    failed = clone.call("companion", "sitting", "long", "paper", "--finished")
     assert failed.returncode == 1
     assert "no luck" in failed.stderr
+    assert (clone.root / "results/paper/02-small/metrics.json").exists()  # the others are collected all the same
 
 
 def test_other_seeds_stand_beside_the_claims_and_are_computed_in_sittings(clone: Project) -> None:
