@@ -129,7 +129,7 @@ ROWS: dict[str, dict[str, Declared]] = {
         "conv, same time": Declared(
             claim="C6",
             statement="What shrinking gradually is worth at about equal time",
-            quantity="test accuracy, cc gradual minus conv abrupt of twice the channels",
+            quantity="test accuracy, cc gradual minus conv abrupt that takes as long",
             unit="points",
             better="higher",
         ),
