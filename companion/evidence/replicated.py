@@ -28,7 +28,12 @@ def same_verdicts(rows: Sequence[Row], replicated: Sequence[Row]) -> str:
     return f"{count - len(changed(rows, replicated))} of {count}"
 
 
-def verdicts_table(rows: Sequence[Row], replicated: Sequence[Row]) -> str:
+def asked_with(changed_since: bool) -> str:
+    """With what the replicated rows were asked, where what they depend on has changed since or not."""
+    return "other seeds and earlier code or parameters" if changed_since else "other seeds"
+
+
+def verdicts_table(rows: Sequence[Row], replicated: Sequence[Row], changed_since: bool) -> str:
     """How many verdicts came out the same, and a table of both."""
     if not replicated:
         return "Not run yet: `make repro SEEDS=other` computes everything with other seeds."
@@ -38,7 +43,8 @@ def verdicts_table(rows: Sequence[Row], replicated: Sequence[Row]) -> str:
         for row, other in pairs(rows, replicated)
         if row["primary"]
     ]
-    return f"{same_verdicts(rows, replicated)} verdicts are the same with other seeds.\n\n{markdown(heads, lines)}"
+    told = f"{same_verdicts(rows, replicated)} verdicts are the same with {asked_with(changed_since)}."
+    return f"{told}\n\n{markdown(heads, lines)}"
 
 
 def apart(rows: Sequence[Row], replicated: Sequence[Row]) -> list[tuple[Row, Row]]:

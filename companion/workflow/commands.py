@@ -210,7 +210,9 @@ def write_pages(options: argparse.Namespace) -> int:
     from companion.evidence import pages  # nbconvert takes a second to load
     from companion.playground import article
 
-    pages.write(ROOT, profiles.notebook_names(ROOT), replicated_rows(), larger_rows(), article.trained())
+    asked_with = replicated.asked_with(changed_since_replicated())
+    names = profiles.notebook_names(ROOT)
+    pages.write(ROOT, names, replicated_rows(), asked_with, larger_rows(), article.trained())
     return 0
 
 
@@ -323,6 +325,12 @@ def replicated_rows() -> list[claims.Row]:
     return [row for row in families.read(REPLICATION) if is_replicated(row)] if REPLICATION.exists() else []
 
 
+def changed_since_replicated() -> bool:
+    """Whether anything that the rows of other seeds depend on has changed since they were measured."""
+    names = [name for name in profiles.notebook_names(ROOT) if (SITTINGS / name).exists()]
+    return not all(is_done(name, inputs_of(name)) for name in names)
+
+
 def is_replicated(row: claims.Row) -> bool:
     return (SITTINGS / row["notebook"]).exists()
 
@@ -409,10 +417,12 @@ def generated() -> dict[Path, str]:
     }
     readme = ROOT / "README.md"
     others = replicated_rows()
-    told = f"With other seeds, {replicated.same_verdicts(rows, others)} verdicts came out the same."
+    changed_since = changed_since_replicated()
+    same = replicated.same_verdicts(rows, others)
+    told = f"With {replicated.asked_with(changed_since)}, {same} verdicts came out the same."
     findings = "\n\n".join([tables.findings(rows), *([told] if others else [])])
     page = tables.claims_page(rows, larger_rows(), measured)
-    page = tables.replace_section(page, "replication", replicated.verdicts_table(rows, others))
+    page = tables.replace_section(page, "replication", replicated.verdicts_table(rows, others, changed_since))
     page = tables.replace_section(page, "apart", replicated.apart_table(rows, others))
     return {
         readme: tables.replace_section(_text(readme), "findings", findings),

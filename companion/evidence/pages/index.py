@@ -37,6 +37,7 @@ LIVE = {"C3": "kernel.html", "C5": "shapes.html", "C7": "alignment.html", "C8": 
 def index_page(
     rows: Sequence[claims.Row],
     again: Sequence[claims.Row],
+    asked_with: str,
     larger: Mapping[str, Mapping[str, Sequence[claims.Row]]],
     notebooks: dict[str, Notebook],
     trained: Mapping[str, Any],
@@ -45,6 +46,7 @@ def index_page(
 
     rows: those of claims.json, judged.
     again: those of other seeds, judged; none where nobody has computed them.
+    asked_with: what these were asked with, in words.
     larger: those of larger profiles, by profile and notebook.
     notebooks: by name, those behind the rows.
     trained: what network.js, restorer.js, shift.js and kernel.js read, by the name in their templates.
@@ -81,6 +83,7 @@ def index_page(
             claims=sections,
             again={tables.identity(row): row for row in again if row["primary"]},
             agreeing=replicated.same_verdicts(rows, again),
+            asked_with=asked_with,
             changed=replicated.changed(rows, again),
             apart=replicated.apart(rows, again),
             compared=len(again),

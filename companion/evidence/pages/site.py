@@ -18,6 +18,7 @@ def write(
     root: Path,
     names: Sequence[str],
     replicated: Sequence[claims.Row],
+    asked_with: str,
     larger: Mapping[str, Mapping[str, Sequence[claims.Row]]],
     trained: Mapping[str, Any],
 ) -> None:
@@ -26,6 +27,7 @@ def write(
     Raises ValueError where a figure has no caption.
 
     replicated: the rows that other seeds gave, judged; none where nobody has computed them.
+    asked_with: what they were asked with, in words.
     larger: the rows of larger profiles, by profile and notebook.
     trained: the trained networks that the index runs, by name.
     """
@@ -39,5 +41,5 @@ def write(
     for before, notebook, after in zip(around, notebooks.values(), around[2:], strict=False):
         files.atomic_write(pages / f"{notebook.name}.html", notebook_page(notebook, before, after))
     rows = families.read(results / "claims.json")
-    files.atomic_write(results / "index.html", index_page(rows, replicated, larger, notebooks, trained))
+    files.atomic_write(results / "index.html", index_page(rows, replicated, asked_with, larger, notebooks, trained))
     files.atomic_write(results / "first-figure.png", strip())

@@ -53,7 +53,7 @@ def test_the_article_has_a_column_for_each_larger_profile() -> None:
     rows, notebooks = families.read(commands.CLAIMS), {name: executed.read(ROOT / "results" / name) for name in NAMES}
     row = next(row for row in rows if row["notebook"] == "03-drop-in")
     larger = {"long": {"03-drop-in": [row | {"value": 0.0625, "low": 0.0625, "high": 0.0625}]}}
-    pages = [index.index_page(rows, [], found, notebooks, article.trained()) for found in ({}, larger)]
+    pages = [index.index_page(rows, [], "other seeds", found, notebooks, article.trained()) for found in ({}, larger)]
     head, cell = '<th scope="col">profile long</th>', '<td class="value" data-label="profile long">'
     assert [page.count(head) for page in pages] == [0, len(registry.CLAIMS)]
     assert [page.count(cell) for page in pages] == [0, len(rows)]
@@ -94,7 +94,11 @@ def test_the_index_says_what_other_seeds_gave() -> None:
         rows = ROW, other
         given = {name: getattr(replicated, name)(rows, again) for name in ("changed", "apart")}
         told = template.render(
-            again=again, agreeing=replicated.same_verdicts(rows, again), compared=len(again), **given
+            again=again,
+            agreeing=replicated.same_verdicts(rows, again),
+            asked_with=replicated.asked_with(changed_since=False),
+            compared=len(again),
+            **given,
         )
         return " ".join(told.split())
 

@@ -429,6 +429,9 @@ def test_other_seeds_stand_beside_the_claims_and_are_computed_in_sittings(clone:
     assert failed.returncode == 1
     assert "no luck" in failed.stderr
     assert clone.contents() == kept
+    assert clone.call("companion", "readme").returncode == 0
+    page = (clone.root / "results/CLAIMS.md").read_text()
+    assert "0 of 1 verdicts are the same with other seeds and earlier code or parameters." in page
 
 
 @pytest.mark.skipif(not instructions.can_share(), reason="an x86 processor with AVX2")
