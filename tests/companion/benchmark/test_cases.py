@@ -1,12 +1,14 @@
 """The layers that are timed: each computed by every method, and which lists they stand in."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 from tiny_project import ROOT
 
 from cclib.functional.choice import Explanation
+from cclib.functional.implementations import OPERATORS
 from companion.benchmark import cases
 from companion.benchmark.cases import (
     CHOICE,
@@ -34,6 +36,21 @@ def test_a_case_says_what_it_is():
     assert str(SMALL) == "2 × 3 → 4, 8 → 6, 3 taps"
     assert str(SCALED) == "1 × 2 → 2, 8 → 6, 3 taps, scale 0.7000"
     assert str(GROUPED) == "1 × 4 → 4, 8 → 6, 3 taps, 2 groups"
+
+
+@pytest.mark.parametrize("case", [TABLE[5], CHOICE[2], SCALED], ids=str)
+def test_what_is_explained_is_what_runs(monkeypatch, case):
+    """Also where kernels and torch's convolutions are not picked alike."""
+    ran = []
+    for name, implementation in list(OPERATORS.items()):
+
+        def noted(*arguments, name=name, forward=implementation.forward):
+            ran.append(name)
+            return forward(*arguments)
+
+        monkeypatch.setitem(OPERATORS, name, replace(implementation, forward=noted))
+    workload("auto", case).forward()
+    assert ran == [explanation(case).implementation]
 
 
 @pytest.mark.parametrize("method", METHODS)
