@@ -60,7 +60,7 @@ def test_the_article_has_a_column_for_each_larger_profile() -> None:
     of_notebook = sum(row["notebook"] == "03-drop-in" for row in rows)
     assert pages[1].count(f"{cell}not run</td>") == len(rows) - of_notebook
     assert pages[1].count(f"{cell}–</td>") == of_notebook - 1 > 0
-    assert f"{cell}0.0625 {row['unit']}".rstrip() in pages[1]
+    assert f"{cell}{typeset('0.0625 ' + row['unit'])}" in pages[1]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)

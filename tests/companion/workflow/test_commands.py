@@ -352,7 +352,7 @@ from companion.train import records
 class Unfinished(Exception):
     "As that of companion.train.runs, which would load torch."
 
-print(os.environ.get(records.FOLDER))
+print("records in", os.path.relpath(os.environ[records.FOLDER]))
 if os.environ.get(records.FINISHED):
     raise Unfinished("2 runs are not finished")
 """
@@ -371,14 +371,14 @@ if os.environ.get(records.FINISHED):
 
     assert clone.call("companion", "sitting", "long").returncode == 0
     executed = (clone.root / "results/long/01-tiny/notebook.ipynb").read_text()
-    assert json.dumps(str(clone.root / "results/records"))[1:-1] in executed
+    assert "records in results/records" in executed
     assert json.loads((clone.root / "results/larger.json").read_text()).keys() == {"long"}
     shutil.rmtree(clone.root / "results/long")
     source.write_text(whole)
     assert clone.call("companion", "sitting", "long").returncode == 0
     assert "profile `long` |" in (clone.root / "results/CLAIMS.md").read_text()
     assert "profile `paper`" not in (clone.root / "results/CLAIMS.md").read_text()
-    (measured,) = json.loads((clone.root / "results/long/01-tiny/metrics.json").read_text())
+    (measured,) = json.loads((clone.root / "results/long/01-tiny/metrics.json").read_text()).values()
     assert measured["value"] == pytest.approx(14.2)
     again = clone.call("companion", "sitting", "long")
     assert "cells" not in again.stderr  # nothing was run
