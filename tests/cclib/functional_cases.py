@@ -3,6 +3,7 @@ and of evaluations."""
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cclib.filters import Filter
 from cclib.functional import IMPLEMENTATIONS
+from cclib.functional.implementations import OPERATORS
 from cclib.functional.operator import backward, forward
 
 PROPERTY = settings(derandomize=True, deadline=None, database=None)
@@ -27,6 +29,19 @@ def count_evaluations(monkeypatch: pytest.MonkeyPatch, kind: type[Filter]) -> li
 
     monkeypatch.setattr(kind, "basis", counted)
     return calls
+
+
+def count_forwards(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A list that grows by the name of an implementation whenever it computes a forward pass."""
+    ran: list[str] = []
+    for name, implementation in list(OPERATORS.items()):
+
+        def noted(*arguments, name=name, forward=implementation.forward):
+            ran.append(name)
+            return forward(*arguments)
+
+        monkeypatch.setitem(OPERATORS, name, replace(implementation, forward=noted))
+    return ran
 
 
 every_implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

@@ -1,12 +1,11 @@
 """How ``auto`` chooses, and what ``explain`` says of it."""
 
 import math
-from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 import torch
-from functional_cases import PROPERTY, Calls
+from functional_cases import PROPERTY, Calls, count_forwards
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_way import scales
@@ -111,14 +110,7 @@ def test_the_counted_bytes_cover_the_buffers_of_the_kernels(
     ],
 )
 def test_auto_runs_what_explain_names(monkeypatch, shape, arguments):
-    ran = []
-    for name, implementation in list(OPERATORS.items()):
-
-        def noted(*arguments, name=name, forward=implementation.forward):
-            ran.append(name)
-            return forward(*arguments)
-
-        monkeypatch.setitem(OPERATORS, name, replace(implementation, forward=noted))
+    ran = count_forwards(monkeypatch)
     filter = MLPFilter(4, 6, 3)
     y = cc_conv2d(torch.randn(shape), filter, **arguments)
     choice = explain(shape, filter, **arguments)

@@ -1,14 +1,13 @@
 """The layers that are timed: each computed by every method, and which lists they stand in."""
 
 import re
-from dataclasses import replace
 
 import pytest
 import torch
+from functional_cases import count_forwards
 from tiny_project import ROOT
 
 from cclib.functional.choice import Explanation
-from cclib.functional.implementations import OPERATORS
 from companion.benchmark import cases
 from companion.benchmark.cases import (
     CHOICE,
@@ -41,14 +40,7 @@ def test_a_case_says_what_it_is():
 @pytest.mark.parametrize("case", [TABLE[5], CHOICE[2], SCALED], ids=str)
 def test_what_is_explained_is_what_runs(monkeypatch, case):
     """Also where kernels and torch's convolutions are not picked alike."""
-    ran = []
-    for name, implementation in list(OPERATORS.items()):
-
-        def noted(*arguments, name=name, forward=implementation.forward):
-            ran.append(name)
-            return forward(*arguments)
-
-        monkeypatch.setitem(OPERATORS, name, replace(implementation, forward=noted))
+    ran = count_forwards(monkeypatch)
     workload("auto", case).forward()
     assert ran == [explanation(case).implementation]
 
