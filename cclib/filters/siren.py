@@ -21,7 +21,7 @@ class Sine(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Of each element; the shape stays."""
-        return torch.sin(self.frequency * x)
+        return torch.sin(x if self.frequency == 1 else self.frequency * x)
 
 
 @register_trunk("siren")

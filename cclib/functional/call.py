@@ -15,7 +15,7 @@ from cclib.filters.base import Filter
 from cclib.functional.cache import needs_gradient, remembered
 from cclib.functional.choice import check_memory
 from cclib.functional.composed import contract
-from cclib.functional.derivatives import transformed
+from cclib.functional.derivatives import are_plain, transformed
 from cclib.functional.implementations import OPERATORS
 from cclib.functional.operator import continuous_convolution, picked
 from cclib.functional.problem import Problem, problem_of, windows_of
@@ -319,7 +319,7 @@ def summed(x: Tensor, filter: Filter, bias: Tensor | None, where: Place, impleme
             return contract(x, functions, coefficients, bias, key, where.groups)
         if not torch.compiler.is_compiling():
             name = picked(x, coefficients, key, implementation)
-            if is_plain(x) and len(x) and not may_need_gradient(x, bias, filter):
+            if are_plain(x) and len(x) and not may_need_gradient(x, bias, filter):
                 problem, chosen = problem_of(key), OPERATORS[name]
 
                 def prepared() -> list[Tensor]:
@@ -350,18 +350,14 @@ def nothing(x: Tensor, filter: Filter, size: tuple[int, int]) -> Tensor:
     return y if transformed() else y.contiguous(memory_format=memory_format(x))
 
 
-def is_plain(x: Tensor) -> bool:
-    """Whether x is a tensor with numbers, that nobody watches or traces."""
-    watched = torch._C._len_torch_dispatch_stack() or torch._C._is_tracing()
-    return type(x) in (Tensor, torch.nn.Parameter) and not watched
-
-
 def may_need_gradient(x: Tensor, bias: Tensor | None, filter: Filter) -> bool:
     """Whether a gradient can be asked for, of what is seen or of what the filter may have hidden."""
     if not torch.is_grad_enabled():
         return False
+    if needs_gradient((x, bias, filter.coefficients())):
+        return True
     state = state_of(filter)
-    return state is None or needs_gradient((x, bias, filter.coefficients(), *state.tensors))
+    return state is None or needs_gradient(state.tensors)
 
 
 def check_input(x: Tensor, filter: Filter, bias: Tensor | None, groups: int, padding_mode: str) -> None:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.autograd import forward_ad
+from torch.nn import Parameter
 from torch.utils._python_dispatch import _disable_current_modes
 
-__all__ = ["plain_tensors", "transformed"]
+__all__ = ["are_plain", "plain_tensors", "transformed"]
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
@@ -31,6 +32,12 @@ def transformed(*tensors: Tensor) -> bool:
             and any(torch._C._functorch.is_legacy_batchedtensor(tensor) for tensor in tensors)
         )
     )
+
+
+def are_plain(*tensors: Tensor) -> bool:
+    """Whether all are tensors with numbers, that nobody watches or traces."""
+    watched = torch._C._len_torch_dispatch_stack() or torch._C._is_tracing()
+    return not watched and all(type(tensor) in (Tensor, Parameter) for tensor in tensors) and not transformed(*tensors)
 
 
 def plain_tensors(function: Callable[Given, Made]) -> Callable[Given, Made]:

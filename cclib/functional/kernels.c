@@ -21,26 +21,27 @@ typedef int64_t integer;
 
 /* What each sample of an axis reads: sample i belongs to run i mod `runs`. The first sample of run r reads the packed
  * image from `first[r]` on, with the weights at the places from `place[r]` to `place[r + 1]`. From one sample of a run to
- * its next the reads move by `advance`. */
+ * its next the reads move by `advance`. Summed are the runs from `begin` to `end`, and the table has their weights. */
 struct axis {
-    integer size, runs, advance;
+    integer size, runs, advance, begin, end;
     const integer *first, *place;
 };
 
 static integer taps_of(const struct axis *axis, integer run) { return axis->place[run + 1] - axis->place[run]; }
+static integer places_of(const struct axis *axis) { return axis->place[axis->end] - axis->place[axis->begin]; }
+static integer place_of(const struct axis *axis, integer run) { return axis->place[run] - axis->place[axis->begin]; }
 static integer samples_of(const struct axis *axis, integer run) {
     return (axis->size - run + axis->runs - 1) / axis->runs;
 }
 
-/* A sum, or its gradient, of the vertical runs from `first_run` to `last_run`. The image is packed, (batch, lines,
- * pixels, channels). y has groups * out channels, one after the other, and strides for its images, lines and columns. The
- * table of weights is (groups, panels, vertical places, horizontal places, in, width), where `width` numbers have NARROW or
- * WIDE bytes. With `depthwise` there is one group, `in` is 1, and each channel of y reads the channel of the image with
+/* A sum, or its gradient. The image is packed, (batch, lines, pixels, channels). y has groups * out channels, one after
+ * the other, and strides for its images, lines and columns. The table of weights is (groups, panels, vertical places,
+ * horizontal places, in, width), where `width` numbers have NARROW or WIDE bytes. With `depthwise` there is one group, `in` is 1, and each channel of y reads the channel of the image with
  * its number alone; the width is narrow. Of so many `images` at a time all that is asked for is computed, so that they stay
  * in the cache. */
 struct sum {
     struct axis rows, columns;
-    integer batch, images, lines, pixels, channels, groups, in, out, width, depthwise, first_run, last_run;
+    integer batch, images, lines, pixels, channels, groups, in, out, width, depthwise;
     const void *image;
     void *table;
     const void *bias; /* or 0 */
@@ -49,7 +50,7 @@ struct sum {
 };
 
 /* To copy an image (batch, channels, height, width), with strides, to (batch, lines, pixels, channels), its pixel (0, 0)
- * to (top, left), cut off and with zeros about it; or back, then as contiguous. */
+ * to (top, left), cut off and with zeros about it; or back. */
 struct copy {
     const void *image;
     void *to;
@@ -84,6 +85,42 @@ struct whole {
     void *rooms;
 };
 
+/* A sum whose weights are made for one pair of runs at a time, since all of them would not stay in a cache: each the
+ * product of `features` functions, (vertical places, horizontal places, features), and of matrices, (panels, in, features,
+ * width). `product` is that of one panel, for `most` places. In `room` numbers of its own for each part are the functions
+ * and the weights of a pair. */
+struct made {
+    struct sum sum, product;
+    integer panels, features, most, room;
+    const void *functions, *matrices;
+    void *rooms;
+};
+
+/* A filter. Its coefficients, (features, groups * out, in) with strides, are arranged to matrices (panels, in, features,
+ * width), zero where the last panel of a group is wider. Its functions, (..., columns, features), are taken for the
+ * `places` of both axes, those at `slots`, or where that is 0 all as they are. Functions times matrices, panel by panel a
+ * `product`, is the table. With `least` multiply-adds to do a thread is worth it, of so many `threads`. */
+struct filter {
+    integer features, groups, out, in, panels, width, strides[3], places[2], columns;
+    const integer *slots[2];
+    const void *coefficients, *functions;
+    void *matrices, *taken, *table;
+    struct sum product;
+    integer threads, least;
+};
+
+/* The gradients of functions and coefficients, from an image and the gradient of the output, which are packed first. That
+ * of the table is summed for some vertical runs at a time, so many `lines` of it or one run: then the contraction with the
+ * matrices, `turned` for it, is that of the functions, and the product with the functions that of the matrices, which has
+ * room twice. For each weight there are so many `samples`. */
+struct filter_gradient {
+    struct copy image, output;
+    struct filter filter;
+    struct sum sum, contraction;
+    integer samples, lines, strides[3];
+    void *turned, *of_functions, *of_matrices, *of_coefficients;
+};
+
 /* Kernels work on part `part` of `parts`. */
 typedef void kernel_t(const void *given, integer part, integer parts);
 
@@ -99,13 +136,19 @@ static void work(void *of) {
         job->kernel(job->given, part, job->parts);
 }
 
-/* Do all parts: with `parallel`, which is GOMP_parallel of torch's own OpenMP library, on as many of its threads. */
-void run(
-    kernel_t *kernel, const void *given, integer parts,
-    void (*parallel)(void (*work)(void *), void *of, unsigned threads, unsigned flags)) {
+/* GOMP_parallel of torch's own OpenMP library. */
+typedef void parallel_t(void (*work)(void *), void *of, unsigned threads, unsigned flags);
+
+/* Do all parts: with `parallel` on as many threads. */
+void run(kernel_t *kernel, const void *given, integer parts, parallel_t *parallel) {
     struct job job = {kernel, given, parts, 0};
     if (parallel && parts > 1) parallel(work, &job, (unsigned)parts, 0);
     else work(&job);
+}
+
+/* As many threads as so much work is worth. */
+static integer parts_for(const struct filter *f, integer work) {
+    return work / f->least < f->threads ? work / f->least + 1 : f->threads;
 }
 
 const char *const made_from = MADE_FROM; /* the hash of this file */
@@ -148,9 +191,8 @@ static void NAME(locate)(
 
 /* Where the weights of a pair of runs begin, of a group and a panel. */
 INLINE REAL *NAME(weights)(const struct sum *s, integer row, integer column, integer group_and_panel) {
-    const integer *place = s->rows.place, all = s->columns.place[s->columns.runs];
-    integer lines = place[s->last_run] - place[s->first_run], line = place[row] - place[s->first_run];
-    integer first = (group_and_panel * lines + line) * all + s->columns.place[column];
+    integer line = group_and_panel * places_of(&s->rows) + place_of(&s->rows, row);
+    integer first = line * places_of(&s->columns) + place_of(&s->columns, column);
     return (REAL *)s->table + first * s->in * s->width;
 }
 
@@ -193,12 +235,17 @@ static integer NAME(blocks_of)(const struct sum *s) {
     return (s->batch * samples_of(&s->rows, 0) * samples_of(&s->columns, 0) + BLOCK - 1) / BLOCK;
 }
 
+static integer NAME(tasks_of)(const struct sum *s) {
+    return (s->rows.end - s->rows.begin) * (s->columns.end - s->columns.begin) * NAME(blocks_of)(s);
+}
+
 /* The sums of blocks of samples, counted by vertical run, horizontal run and block. */
 static void NAME(blocks)(const struct sum *s, integer from, integer to) {
     integer panels = (s->out + s->width - 1) / s->width, blocks = NAME(blocks_of)(s);
     for (integer task = from; task < to; task++) {
         integer pair = task / blocks, begin = task % blocks * BLOCK, reads[BLOCK], writes[BLOCK];
-        integer row = s->first_run + pair / s->columns.runs, column = pair % s->columns.runs;
+        integer across = s->columns.end - s->columns.begin;
+        integer row = s->rows.begin + pair / across, column = s->columns.begin + pair % across;
         integer samples = s->batch * samples_of(&s->rows, row) * samples_of(&s->columns, column) - begin;
         if (samples > BLOCK) samples = BLOCK;
         if (samples <= 0) continue;
@@ -215,7 +262,7 @@ static void NAME(blocks)(const struct sum *s, integer from, integer to) {
 /* The sums of a packed image: a `struct sum`. */
 void NAME(correlate)(const void *given, integer part, integer parts) {
     const struct sum *s = given;
-    integer tasks = (s->last_run - s->first_run) * s->columns.runs * NAME(blocks_of)(s);
+    integer tasks = NAME(tasks_of)(s);
     NAME(blocks)(s, tasks * part / parts, tasks * (part + 1) / parts);
 }
 
@@ -225,13 +272,13 @@ void NAME(gradient)(const void *given, integer part, integer parts) {
     const struct sum *s = given;
     const struct axis *rows = &s->rows, *columns = &s->columns;
     integer all_chunks = 0;
-    for (integer column = 0; column < columns->runs; column++) all_chunks += NAME(chunks_of)(s, column);
-    all_chunks *= (rows->place[s->last_run] - rows->place[s->first_run]) * s->groups;
+    for (integer column = columns->begin; column < columns->end; column++) all_chunks += NAME(chunks_of)(s, column);
+    all_chunks *= places_of(rows) * s->groups;
     integer from = all_chunks * part / parts, to = all_chunks * (part + 1) / parts;
     for (integer image = 0; image < s->batch; image += s->images) {
         integer images = s->batch - image < s->images ? s->batch - image : s->images, seen = 0;
-        for (integer row = s->first_run; row < s->last_run; row++)
-            for (integer column = 0; column < columns->runs; column++) {
+        for (integer row = rows->begin; row < rows->end; row++)
+            for (integer column = columns->begin; column < columns->end; column++) {
                 integer chunks = NAME(chunks_of)(s, column) * taps_of(rows, row) * s->groups;
                 integer begin = from > seen ? from - seen : 0, end = to - seen < chunks ? to - seen : chunks;
                 integer of_image = samples_of(rows, row) * samples_of(columns, column), last = (image + images) * of_image;
@@ -295,11 +342,24 @@ static void NAME(pack_lines)(const struct copy *s, integer from, integer to) {
     }
 }
 
-/* Pack an image: a `struct copy`. */
+/* Pack an image, and some zeros behind it: a `struct copy`. */
 void NAME(pack)(const void *given, integer part, integer parts) {
     const struct copy *s = given;
     integer all = s->batch * s->lines;
     NAME(pack_lines)(s, all * part / parts, all * (part + 1) / parts);
+    for (integer i = 0; part == 0 && i < SPARE; i++) ((REAL *)s->to)[all * s->pixels * s->channels + i] = 0;
+}
+
+/* Copy an image of whole lines, with the channels last, back to one whose columns are neighbours: a `struct copy`, whose
+ * strides are those of `to`. */
+void NAME(unpack)(const void *given, integer part, integer parts) {
+    const struct copy *s = given;
+    integer all = s->batch * s->height, line = s->width * s->channels;
+    for (integer at = all * part / parts; at < all * (part + 1) / parts; at++) {
+        integer first = at / s->height * s->strides[0] + at % s->height * s->strides[2];
+        NAME(transpose)(
+            1, (const REAL *)s->image + at * line, s->channels, (REAL *)s->to + first, s->strides[1], s->width, s->channels);
+    }
 }
 
 /* All of a sum, piece by piece: a `struct whole`. */
@@ -330,17 +390,206 @@ void NAME(convolve)(const void *given, integer part, integer parts) {
         if (w->back.to) s.y = (REAL *)source.to + packed + SPARE;
         else s.y = (REAL *)s.y + image * strides[0] + sample * rows->runs * strides[1];
         if (w->back.to) strides[0] = s.rows.size * strides[1];
-        NAME(blocks)(&s, 0, (s.last_run - s.first_run) * s.columns.runs * NAME(blocks_of)(&s));
+        NAME(blocks)(&s, 0, NAME(tasks_of)(&s));
         for (integer at = 0; w->back.to && at < s.batch * s.rows.size; at++) {
-            integer row = at % s.rows.size, run = row % rows->runs;
-            const integer *to = w->back.strides;
-            if (run >= s.first_run && run < s.last_run)
-                NAME(transpose)(
-                    1, (const REAL *)s.y + at * strides[1], strides[2],
-                    (REAL *)w->back.to + (image + at / s.rows.size) * to[0] + (sample * rows->runs + row) * to[2], to[1],
-                    s.columns.size, strides[2]);
+            const integer *to = w->back.strides, row = sample * rows->runs + at % s.rows.size;
+            NAME(transpose)(
+                1, (const REAL *)s.y + at * strides[1], strides[2],
+                (REAL *)w->back.to + (image + at / s.rows.size) * to[0] + row * to[2], to[1], s.columns.size, strides[2]);
         }
     }
+}
+
+/* The functions of a pair of runs, of which there are `places`, to the room of a part. */
+static void NAME(take_pair)(const struct made *m, integer row, integer column, REAL *room) {
+    const struct axis *rows = &m->sum.rows, *columns = &m->sum.columns;
+    integer line = taps_of(columns, column) * m->features;
+    for (integer i = 0; i < taps_of(rows, row); i++) {
+        integer at = (rows->place[row] + i) * places_of(columns) + columns->place[column];
+        for (integer k = 0; k < line; k++) room[i * line + k] = ((const REAL *)m->functions)[at * m->features + k];
+    }
+    integer taken = taps_of(rows, row) * line;
+    for (integer k = 0; k < SPARE; k++) room[taken + k] = 0;
+}
+
+/* The sum of one pair of runs, with its weights in `table`. */
+static struct sum NAME(pair)(const struct made *m, integer row, integer column, REAL *table) {
+    struct sum s = m->sum;
+    s.rows.begin = row, s.rows.end = row + 1;
+    s.columns.begin = column, s.columns.end = column + 1;
+    s.table = table;
+    return s;
+}
+
+/* The product of one panel, of so many places. */
+static struct sum NAME(panel_of)(const struct made *m, const REAL *functions, integer places, const REAL *matrices, REAL *y) {
+    struct sum s = m->product;
+    s.columns.size = s.pixels = places;
+    s.image = functions;
+    s.table = (REAL *)matrices;
+    s.y = y;
+    return s;
+}
+
+/* All of a sum, pair by pair of runs: a `struct made`. */
+void NAME(make)(const void *given, integer part, integer parts) {
+    const struct made *m = given;
+    const struct sum *all = &m->sum;
+    integer across = all->columns.runs, pairs = all->rows.runs * across, of_panel = all->in * m->features * all->width;
+    REAL *functions = (REAL *)m->rooms + part * m->room, *table = functions + m->most * m->features + SPARE;
+    for (integer pair = pairs * part / parts; pair < pairs * (part + 1) / parts; pair++) {
+        integer row = pair / across, column = pair % across;
+        integer places = taps_of(&all->rows, row) * taps_of(&all->columns, column);
+        NAME(take_pair)(m, row, column, functions);
+        for (integer panel = 0; panel < m->panels; panel++) {
+            struct sum p = NAME(panel_of)(
+                m, functions, places, (const REAL *)m->matrices + panel * of_panel, table + panel * places * all->in * all->width);
+            NAME(blocks)(&p, 0, NAME(tasks_of)(&p));
+        }
+        struct sum s = NAME(pair)(m, row, column, table);
+        NAME(blocks)(&s, 0, NAME(tasks_of)(&s));
+    }
+}
+
+/* The functions at the places of both axes, and some zeros behind them: a `struct filter`. */
+static void NAME(take)(const void *given, integer part, integer parts) {
+    const struct filter *f = given;
+    for (integer i = f->places[0] * part / parts; i < f->places[0] * (part + 1) / parts; i++)
+        for (integer j = 0; j < f->places[1]; j++) {
+            integer row = f->slots[0] ? f->slots[0][i] : i, column = f->slots[1] ? f->slots[1][j] : j;
+            const REAL *from = (const REAL *)f->functions + (row * f->columns + column) * f->features;
+            REAL *to = (REAL *)f->taken + (i * f->places[1] + j) * f->features;
+            for (integer k = 0; k < f->features; k++) to[k] = from[k];
+        }
+    integer taken = f->places[0] * f->places[1] * f->features;
+    for (integer i = 0; part == 0 && i < SPARE; i++) ((REAL *)f->taken)[taken + i] = 0;
+}
+
+/* The channel, of all groups, that a lane of a panel has, or -1 beyond the last of a group. */
+INLINE integer NAME(channel)(const struct filter *f, integer panel, integer lane) {
+    integer of_group = f->panels / f->groups, channel = panel % of_group * f->width + lane;
+    return channel < f->out ? panel / of_group * f->out + channel : -1;
+}
+
+/* The coefficients, arranged to matrices: a `struct filter`. */
+static void NAME(arrange)(const void *given, integer part, integer parts) {
+    const struct filter *f = given;
+    for (integer panel = f->panels * part / parts; panel < f->panels * (part + 1) / parts; panel++)
+        for (integer i = 0; i < f->in; i++)
+            for (integer feature = 0; feature < f->features; feature++) {
+                REAL *to = (REAL *)f->matrices + ((panel * f->in + i) * f->features + feature) * f->width;
+                const REAL *from = (const REAL *)f->coefficients + feature * f->strides[0] + i * f->strides[2];
+                for (integer lane = 0; lane < f->width; lane++) {
+                    integer channel = NAME(channel)(f, panel, lane);
+                    to[lane] = channel < 0 ? 0 : from[channel * f->strides[1]];
+                }
+            }
+}
+
+/* The product of one panel of a filter. */
+static struct sum NAME(product)(const struct filter *f, integer panel, REAL *matrices) {
+    struct sum s = f->product;
+    s.image = f->taken;
+    s.table = matrices + panel * f->in * f->features * f->width;
+    s.y = (REAL *)f->table + panel * f->places[0] * f->places[1] * f->in * f->width;
+    return s;
+}
+
+/* The table: a `struct filter`. */
+static void NAME(multiply)(const void *given, integer part, integer parts) {
+    const struct filter *f = given;
+    integer blocks = NAME(tasks_of)(&f->product), all = f->panels * blocks;
+    for (integer task = all * part / parts; task < all * (part + 1) / parts; task++) {
+        struct sum s = NAME(product)(f, task / blocks, f->matrices);
+        NAME(blocks)(&s, task % blocks, task % blocks + 1);
+    }
+}
+
+/* The weights of a filter: the table, or where there is none just the functions that are taken and the matrices. */
+void NAME(weigh)(const struct filter *f, parallel_t *parallel) {
+    integer functions = f->places[0] * f->places[1] * f->features, matrices = f->panels * f->in * f->width;
+    if (f->taken != f->functions) run(NAME(take), f, parts_for(f, 16 * functions), parallel);
+    run(NAME(arrange), f, parts_for(f, 16 * f->features * matrices), parallel);
+    if (f->table) run(NAME(multiply), f, parts_for(f, functions * matrices), parallel);
+}
+
+/* Matrices as a contraction takes them, (panels of features, panels * in * width, width): a `struct filter_gradient`. */
+static void NAME(turn)(const void *given, integer part, integer parts) {
+    const struct filter_gradient *g = given;
+    const struct filter *f = &g->filter;
+    integer lines = f->panels * f->in, width = g->contraction.width, panels = (f->features + width - 1) / width;
+    for (integer line = lines * part / parts; line < lines * (part + 1) / parts; line++)
+        for (integer at = 0; at < panels * width; at++) {
+            const REAL *from = (const REAL *)f->matrices + (line * f->features + at) * f->width;
+            REAL *to = (REAL *)g->turned + (at / width * lines + line) * f->width * width + at % width;
+            for (integer lane = 0; lane < f->width; lane++) to[lane * width] = at < f->features ? from[lane] : 0;
+        }
+}
+
+/* The gradient of the matrices from that of the table, panel by panel: a `struct filter_gradient`. */
+static void NAME(unmultiply)(const void *given, integer part, integer parts) {
+    const struct filter_gradient *g = given;
+    for (integer panel = 0; panel < g->filter.panels; panel++) {
+        struct sum s = NAME(product)(&g->filter, panel, g->of_matrices);
+        NAME(gradient)(&s, part, parts);
+    }
+}
+
+/* The gradient of the coefficients from that of the matrices: a `struct filter_gradient`. */
+static void NAME(rearrange)(const void *given, integer part, integer parts) {
+    const struct filter_gradient *g = given;
+    const struct filter *f = &g->filter;
+    integer lines = f->panels * f->in;
+    for (integer line = lines * part / parts; line < lines * (part + 1) / parts; line++)
+        for (integer feature = 0; feature < f->features; feature++)
+            for (integer lane = 0; lane < f->width; lane++) {
+                integer channel = NAME(channel)(f, line / f->in, lane);
+                if (channel < 0) continue;
+                REAL *to = (REAL *)g->of_coefficients + feature * g->strides[0] + channel * g->strides[1];
+                to[line % f->in * g->strides[2]] =
+                    ((const REAL *)g->of_matrices)[(line * f->features + feature) * f->width + lane];
+            }
+}
+
+/* The gradients of functions and matrices for the vertical runs from `first` to `last`. */
+static void NAME(unweigh_runs)(const struct filter_gradient *all, integer first, integer last, parallel_t *parallel) {
+    struct filter_gradient g = *all;
+    struct filter *f = &g.filter;
+    const integer *place = g.sum.rows.place;
+    integer matrices = f->panels * f->in * f->width, of_matrices = matrices * f->features;
+    integer before = place[first] * f->places[1] * f->features, places = (place[last] - place[first]) * f->places[1];
+    g.sum.rows.begin = first, g.sum.rows.end = last;
+    f->places[0] = place[last] - place[first];
+    f->taken = (REAL *)f->taken + before;
+    f->product.columns.size = f->product.pixels = g.contraction.columns.size = g.contraction.pixels = places;
+    g.contraction.y = (REAL *)g.of_functions + before;
+    if (first) g.of_matrices = (REAL *)g.of_matrices + of_matrices;
+    for (integer i = 0; i < of_matrices; i++) ((REAL *)g.of_matrices)[i] = 0;
+    for (integer i = 0; i < places * matrices; i++) ((REAL *)f->table)[i] = 0;
+    run(NAME(gradient), &g.sum, parts_for(f, g.samples * places * matrices), parallel);
+    run(NAME(correlate), &g.contraction, parts_for(f, places * of_matrices), parallel);
+    run(NAME(unmultiply), &g, parts_for(f, places * of_matrices), parallel);
+    REAL *sum = all->of_matrices;
+    for (integer i = 0; first && i < of_matrices; i++) sum[i] += sum[of_matrices + i];
+}
+
+/* All of a `struct filter_gradient`. */
+void NAME(unweigh)(const struct filter_gradient *g, parallel_t *parallel) {
+    const struct filter *f = &g->filter;
+    const struct axis *rows = &g->sum.rows;
+    integer of_matrices = f->panels * f->in * f->width * f->features;
+    for (int i = 0; i < 2; i++) {
+        const struct copy *copy = i ? &g->output : &g->image;
+        run(NAME(pack), copy, parts_for(f, 16 * copy->batch * copy->lines * copy->pixels * copy->channels), parallel);
+    }
+    run(NAME(take), f, parts_for(f, 16 * f->places[0] * f->places[1] * f->features), parallel);
+    run(NAME(arrange), f, parts_for(f, 16 * of_matrices), parallel);
+    run(NAME(turn), g, parts_for(f, 16 * of_matrices), parallel);
+    for (integer first = 0, last = 1; first < rows->runs; first = last++) {
+        while (last < rows->runs && rows->place[last + 1] - rows->place[first] <= g->lines) last++;
+        NAME(unweigh_runs)(g, first, last, parallel);
+    }
+    run(NAME(rearrange), g, parts_for(f, 16 * of_matrices), parallel);
 }
 
 #else /* for each width of a panel */
@@ -363,7 +612,7 @@ INLINE void OF(tile)(
     integer numbers, vec *total) {
     vec sums[ROWS];
     EACH(i, ROWS) sums[i] = total[i];
-    for (integer line = 0; line < lines; line++, weights += s->columns.place[s->columns.runs] * s->in)
+    for (integer line = 0; line < lines; line++, weights += places_of(&s->columns) * s->in)
         for (integer tap = 0; tap < blocks; tap++) {
             const REAL *read[ROWS];
             const vec *w = weights + tap * numbers;
@@ -389,6 +638,18 @@ INLINE void OF(panel)(
     const REAL *image = (const REAL *)s->image + (depthwise ? panel * WIDTH : group * s->in);
     const vec *weights = (const vec *)NAME(weights)(s, row, column, group * panels + panel);
     vec sums[BLOCK + ROWS], bias = {0};
+    if (s->bias)
+        for (int c = 0; c < WIDTH && c < left; c++) bias[c] = ((const REAL *)s->bias)[first + c];
+    if (together >= lines && left >= WIDTH) { /* then no sum waits in memory */
+        for (integer at = 0; at < samples; at += ROWS) {
+            const REAL *x[ROWS];
+            vec here[ROWS];
+            EACH(i, ROWS) x[i] = image + reads[at + i < samples ? at + i : at], here[i] = (vec){0};
+            OF(tile)(s, depthwise, x, weights, lines, blocks, merged ? taps * s->in : s->in, here);
+            EACH(i, ROWS) if (at + i < samples) *(vec *)((REAL *)s->y + writes[at + i] + first) = here[i] + bias;
+        }
+        return;
+    }
     for (integer k = 0; k < samples + ROWS; k++) sums[k] = (vec){0};
     for (integer line = 0; line < lines; line += together) {
         integer here = lines - line < together ? lines - line : together;
@@ -398,10 +659,8 @@ INLINE void OF(panel)(
             OF(tile)(s, depthwise, x, weights, here, blocks, merged ? taps * s->in : s->in, sums + at);
         }
         image += here * s->pixels * s->channels;
-        weights += here * s->columns.place[s->columns.runs] * s->in;
+        weights += here * places_of(&s->columns) * s->in;
     }
-    if (s->bias)
-        for (int c = 0; c < WIDTH && c < left; c++) bias[c] = ((const REAL *)s->bias)[first + c];
     for (integer at = 0; at < samples; at++) {
         REAL *y = (REAL *)s->y + writes[at] + first;
         vec sum = sums[at] + bias;
@@ -450,7 +709,7 @@ INLINE void OF(chunks)(
                 else NAME(read)(s, line, group, from, to, samples, reads, gathered);
                 for (integer panel = first_panel; panel < last_panel; panel++) {
                     REAL *weights = NAME(weights)(s, row, column, group * panels + panel) +
-                        line * s->columns.place[s->columns.runs] * s->in * WIDTH;
+                        line * places_of(&s->columns) * s->in * WIDTH;
                     for (integer at = from; at < to; at += ROWS)
                         OF(outer)(
                             x + at - from, places, y + (panel - first_panel) * BLOCK, samples,
@@ -469,7 +728,7 @@ INLINE void OF(lines)(
     integer taps = taps_of(&s->columns, column), panels = (s->out + WIDTH - 1) / WIDTH;
     for (integer panel = 0; panel < panels; panel++)
         for (integer line = begin; line < end; line++) {
-            vec *weights = (vec *)NAME(weights)(s, row, column, panel) + line * s->columns.place[s->columns.runs];
+            vec *weights = (vec *)NAME(weights)(s, row, column, panel) + line * places_of(&s->columns);
             for (integer first = 0; first < taps; first += ROWS) {
                 integer here = taps - first < ROWS ? taps - first : ROWS;
                 const REAL *image = (const REAL *)s->image + (line * s->pixels + first) * s->channels + panel * WIDTH;

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from cclib.functional.derivatives import plain_tensors
 
-__all__ = ["NARROW", "SPARE", "AxisOf", "CopyOf", "SumOf", "WholeOf", "axis_of", "panels_of", "run", "scratch", "serve"]
-__all__ += ["threads_for"]
+__all__ = ["NARROW", "SPARE", "AxisOf", "CopyOf", "FilterGradientOf", "FilterOf", "MadeOf", "SumOf", "WholeOf"]
+__all__ += ["axis_of", "call", "panels_of", "run", "scratch", "serve", "threads_for"]
 
 # By torch's name of the processor's vectors; with ".so" at its end Python would take each for a module of its own.
 LIBRARIES = {"AVX2": "kernels.avx2", "AVX512": "kernels.avx512"}
@@ -39,7 +39,7 @@ class AxisOf(Structure):
     """``struct axis``."""
 
     _fields_ = (
-        *((name, c_int64) for name in ("size", "runs", "advance")),
+        *((name, c_int64) for name in ("size", "runs", "advance", "begin", "end")),
         *((name, POINTER(c_int64)) for name in ("first", "place")),
     )
 
@@ -53,7 +53,7 @@ class SumOf(Structure):
             (name, c_int64)
             for name in ("batch", "images", "lines", "pixels", "channels", "groups", "in", "out", "width")
         ),
-        *((name, c_int64) for name in ("depthwise", "first_run", "last_run")),
+        ("depthwise", c_int64),
         *((name, c_void_p) for name in ("image", "table", "bias", "y")),
         ("y_strides", c_int64 * 3),
     )
@@ -80,9 +80,42 @@ class WholeOf(Structure):
     )
 
 
+class MadeOf(Structure):
+    """``struct made``."""
+
+    _fields_ = (
+        *((name, SumOf) for name in ("sum", "product")),
+        *((name, c_int64) for name in ("panels", "features", "most", "room")),
+        *((name, c_void_p) for name in ("functions", "matrices", "rooms")),
+    )
+
+
+class FilterOf(Structure):
+    """``struct filter``."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("features", "groups", "out", "in", "panels", "width")),
+        *(("strides", c_int64 * 3), ("places", c_int64 * 2), ("columns", c_int64)),
+        ("slots", POINTER(c_int64) * 2),
+        *((name, c_void_p) for name in ("coefficients", "functions", "matrices", "taken", "table")),
+        *(("product", SumOf), ("threads", c_int64), ("least", c_int64)),
+    )
+
+
+class FilterGradientOf(Structure):
+    """``struct filter_gradient``."""
+
+    _fields_ = (
+        *(("image", CopyOf), ("output", CopyOf), ("filter", FilterOf), ("sum", SumOf), ("contraction", SumOf)),
+        *(("samples", c_int64), ("lines", c_int64), ("strides", c_int64 * 3)),
+        *((name, c_void_p) for name in ("turned", "of_functions", "of_matrices", "of_coefficients")),
+    )
+
+
 def axis_of(size: int, advance: int, first: Sequence[int], place: Sequence[int]) -> AxisOf:
     """An axis with a run for each of ``first``."""
-    return AxisOf(size, len(first), advance, (c_int64 * len(first))(*first), (c_int64 * len(place))(*place))
+    runs = len(first)
+    return AxisOf(size, runs, advance, 0, runs, (c_int64 * runs)(*first), (c_int64 * len(place))(*place))
 
 
 @lru_cache(maxsize=1)
@@ -141,6 +174,11 @@ def run(name: str, dtype: torch.dtype, parts: int, given: Structure) -> None:
     found = library()
     assert found is not None
     found.run(kernel(name, dtype), ctypes.byref(given), c_int64(parts), parallel())
+
+
+def call(name: str, dtype: torch.dtype, given: Structure) -> None:
+    """Call one that shares the work out itself."""
+    kernel(name, dtype)(ctypes.byref(given), parallel())
 
 
 KEPT = threading.local()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cclib.functional.choice import pick
+from cclib.functional.derivatives import are_plain
 from cclib.functional.implementations import OPERATORS
 from cclib.functional.implementations.phases import multiply_adds
 from cclib.functional.kernels import serve
@@ -73,6 +74,32 @@ def forward(
     return y.contiguous(memory_format=memory_format(x))
 
 
+def gradients(
+    gradient: Tensor,
+    x: Tensor,
+    functions: Tensor,
+    coefficients: Tensor,
+    problem: str,
+    implementation: str,
+    wanted: Sequence[bool],
+) -> list[Tensor | None]:
+    """``registry.Implementation.backward`` of an implementation, those that are wanted, each stored as what it is the
+    gradient of."""
+    results: Sequence[Tensor | None]
+    if not len(x):
+        bias = gradient.new_empty(gradient.shape[1])
+        results = [torch.zeros_like(each) for each in (x, functions, coefficients, bias)]
+    else:
+        chosen = OPERATORS[picked(x, coefficients, problem, implementation)]
+        with torch.autocast(x.device.type, enabled=False):  # it may hold where backward is called
+            results = chosen.backward(gradient, x, functions, coefficients, problem_of(problem), wanted)
+    formats = memory_format(x), *[torch.contiguous_format] * 3
+    return [
+        None if result is None or not want else result.contiguous(memory_format=stored)
+        for result, want, stored in zip(results, wanted, formats, strict=True)
+    ]
+
+
 def backward(
     gradient: Tensor,
     x: Tensor,
@@ -82,18 +109,10 @@ def backward(
     implementation: str,
     wanted: Sequence[bool],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    results: Sequence[Tensor | None]
-    inputs = x, functions, coefficients, gradient.new_empty(gradient.shape[1])  # the last like the bias
-    if not len(x):
-        results = [torch.zeros_like(each) for each in inputs]
-    else:
-        chosen = OPERATORS[picked(x, coefficients, problem, implementation)]
-        with torch.autocast(x.device.type, enabled=False):  # it may hold where backward is called
-            results = chosen.backward(gradient, x, functions, coefficients, problem_of(problem), wanted)
-    formats = memory_format(x), *[torch.contiguous_format] * 3
+    results = gradients(gradient, x, functions, coefficients, problem, implementation, wanted)
     dx, dfunctions, dcoefficients, dbias = (
-        each.new_empty(0) if result is None or not want else result.contiguous(memory_format=stored)
-        for each, result, want, stored in zip(inputs, results, wanted, formats, strict=True)
+        like.new_empty(0) if result is None else result
+        for like, result in zip((x, functions, coefficients, gradient), results, strict=True)
     )
     return dx, dfunctions, dcoefficients, dbias
 
@@ -179,8 +198,11 @@ def partial_gradients(
     """Those of x, functions, coefficients and bias that are wanted."""
     if not any(wanted):
         return [None] * 4
+    x, functions, coefficients = inputs
+    if not torch.is_grad_enabled() and are_plain(gradient, *inputs):  # nobody asks for more than numbers
+        return gradients(gradient, x, functions, coefficients, ctx.problem, ctx.implementation, wanted)
     parts = torch.ops.cclib.continuous_convolution_backward(
-        gradient, *inputs, ctx.problem, ctx.implementation, list(wanted)
+        gradient, x, functions, coefficients, ctx.problem, ctx.implementation, list(wanted)
     )
     return [part if want else None for part, want in zip(parts, wanted, strict=True)]
 

@@ -140,6 +140,11 @@ class Work:
         return prod(counts.offsets for counts in self.problem.counts)
 
     @cached_property
+    def functions(self) -> int:
+        """Of the filter's functions while they are sampled."""
+        return 2 * self.offsets * self.matrices[0]
+
+    @cached_property
     def listed(self) -> int:
         """Of the geometry, as Python keeps it for every tap of every phase of both axes, in numbers of a tensor."""
         return 32 * sum(counts.offsets + counts.phases for counts in self.problem.counts)

@@ -15,13 +15,14 @@ from cclib.filters.base import Filter
 from cclib.functional.derivatives import transformed
 from cclib.functional.problem import problem_of
 from cclib.functional.state import state_of, versions
-from cclib.functional.tables import table
+from cclib.functional.tables import paired, table
 from cclib.graphs import constant
 
 __all__ = ["extend", "memory_format", "result_dtype", "sample"]
 
 NUMBERS_PER_OFFSET = 128  # about what a filter keeps for its gradient
-FEW_NUMBERS = 2**18  # so many are kept in any case
+FEW_NUMBERS = 2**21  # so many are kept in any case
+FEW_OFFSETS = 2**13  # pairs of them that are kept from call to call
 POINTS_PER_PIXEL = 4  # of each axis, at which a filter is integrated
 MOST_POINTS = 2**22  # of both axes: a support of 512 × 512 pixels
 
@@ -73,12 +74,15 @@ class Reading:
     def __init__(self, key: str, of_phases: bool, like: Tensor) -> None:
         self.key, self.of_phases, self.like = key, of_phases, like
         vertical, horizontal = self.tables("offset")
-        self.offsets = torch.stack(torch.meshgrid(vertical, horizontal, indexing="ij"), -1)
+        few = len(vertical) * len(horizontal) <= FEW_OFFSETS
+        self.offsets = table(f"{self.kind('offset')}_pairs", key, like) if few else paired(vertical, horizontal)
 
     def tables(self, kind: str) -> list[Tensor]:
         """The tables of both axes."""
-        kind = kind if self.of_phases else f"every_{kind}"
-        return [table(kind, f"{self.key} {axis}", self.like) for axis in (0, 1)]
+        return [table(self.kind(kind), f"{self.key} {axis}", self.like) for axis in (0, 1)]
+
+    def kind(self, kind: str) -> str:
+        return kind if self.of_phases else f"every_{kind}"
 
     def sums(self, values: Tensor) -> Tensor:
         """Over the taps of an output: (vertical offsets, horizontal offsets, ...) -> (phases, phases, ...)."""

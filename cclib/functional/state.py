@@ -16,7 +16,7 @@ from types import BuiltinFunctionType, FunctionType, NoneType
 from weakref import ref
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cclib.filters.base import Filter
 
@@ -56,7 +56,7 @@ def state_of(filter: Filter) -> State | None:
         return None
     state = State([], [])
     try:
-        for module in filter.modules():
+        for module in modules_of(filter):
             state.attributes.append(ref(type(module)))
             state.attributes.extend((name, ref(child)) for name, child in module._modules.items() if child is not None)
             for name, tensor in (*module._parameters.items(), *module._buffers.items()):
@@ -69,6 +69,18 @@ def state_of(filter: Filter) -> State | None:
     except Unknown:
         return None
     return state
+
+
+def modules_of(filter: Filter) -> list[nn.Module]:
+    """The same as ``filter.modules()``, each after what holds it, in a fraction of the time."""
+    found: list[nn.Module] = [filter]
+    seen = {id(filter)}
+    for module in found:
+        for child in module._modules.values():
+            if child is not None and id(child) not in seen:
+                seen.add(id(child))
+                found.append(child)
+    return found
 
 
 def comparable(value: object, tensors: list[Tensor]) -> object:

@@ -17,7 +17,7 @@ from cclib.functional.derivatives import plain_tensors
 from cclib.functional.problem import problem_of
 from cclib.geometry import Taps
 
-__all__ = ["PADDING_MODES", "padded_axis", "padding_index", "table"]
+__all__ = ["PADDING_MODES", "padded_axis", "padding_index", "paired", "table"]
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -26,7 +26,8 @@ def table(kind: str, of: str, like: Tensor) -> Tensor:
     """The table of this ``kind`` (a function of ``TABLES``) for the device of ``like``; numbers that are no indices are
     of its type.
 
-    ``of`` is the key of a problem and the axis, 0 or 1, or for ``padding`` what ``padded_axis`` gives.
+    ``of`` is the key of a problem and the axis, 0 or 1; for pairs of offsets the key alone, and for ``padding`` what
+    ``padded_axis`` gives.
     """
     if torch.compiler.is_compiling() or type(like) is not Tensor or torch._C._len_torch_dispatch_stack():
         made: Tensor = torch.ops.cclib.table(kind, of, like)
@@ -49,6 +50,21 @@ def taps_in(of: str, by_phase: bool = True) -> Taps:
 def offset(of: str) -> Tensor:
     """Where the filter is read, phase by phase."""
     return torch.tensor(taps_in(of).offsets, dtype=torch.float64)
+
+
+def offset_pairs(of: str) -> Tensor:
+    """Where the filter is read, for each pair of offsets of the problem ``of``: (vertical, horizontal, 2)."""
+    return paired(*(offset(f"{of} {axis}") for axis in (0, 1)))
+
+
+def every_offset_pairs(of: str) -> Tensor:
+    """The same, output by output."""
+    return paired(*(every_offset(f"{of} {axis}") for axis in (0, 1)))
+
+
+def paired(vertical: Tensor, horizontal: Tensor) -> Tensor:
+    """Every pair: (vertical, horizontal, 2)."""
+    return torch.stack(torch.meshgrid(vertical, horizontal, indexing="ij"), -1)
 
 
 def phase(of: str) -> Tensor:
@@ -102,7 +118,10 @@ def padding(of: str) -> Tensor:
 # By kind, what makes the table of ``of``.
 TABLES: dict[str, Callable[[str], Tensor]] = {
     function.__name__: function
-    for function in (offset, phase, slots, pixels, every_offset, every_phase, every_pixel, membership, padding)
+    for function in (
+        *(offset, offset_pairs, phase, slots, pixels, every_offset, every_offset_pairs, every_phase, every_pixel),
+        *(membership, padding),
+    )
 }
 
 

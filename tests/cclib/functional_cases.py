@@ -76,7 +76,8 @@ class Calls(TorchDispatchMode):
         return result
 
 
-WITHOUT_KERNELS = "phases without kernels"  # as the fixture ``implementation`` takes it
+# As the fixture ``implementation`` takes them.
+WITHOUT_KERNELS, BY_PAIRS = "phases without kernels", "phases with weights made pair by pair"
 
 # An implementation and a scale for every fast path: the compiled sums; without them one convolution, a transposed one,
 # and those of views; line by line.
@@ -84,6 +85,7 @@ FAST = {
     "kernels": ("phases", 0.75),
     "kernels, up": ("phases", (1.5, 0.4)),
     "kernels, one phase a pixel": ("phases", math.sqrt(0.5)),
+    "kernels, pair by pair": (BY_PAIRS, (0.75, math.sqrt(0.5))),
     "convolution": (WITHOUT_KERNELS, 1),
     "transposed": (WITHOUT_KERNELS, 2),
     "views": (WITHOUT_KERNELS, (0.75, 1.5)),

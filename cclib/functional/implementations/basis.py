@@ -136,7 +136,7 @@ def cost(work: Work) -> Cost:
     return Cost(
         contracted * work.taps + work.output * in_per_group * features,
         moved=work.patches + 2 * contracted + work.images,
-        temporary=2 * work.images + 2 * work.offsets * features + of_a_line + work.listed,
+        temporary=2 * work.images + work.functions + of_a_line + work.listed,
         calls=30 + 12 * lines,
     )
 

@@ -8,6 +8,7 @@ strided convolution of a view for each pair of phases.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from math import prod
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from cclib.functional import kernels, sums, views
 from cclib.functional.convolutions import Convolution, convolution_of
 from cclib.functional.images import padded
-from cclib.functional.problem import Problem, Work
+from cclib.functional.problem import Problem, Work, problem_of
 from cclib.functional.registry import Cost, Gradients, Implementation, of_bias
 from cclib.functional.weights import FilterGradients, adjoint, convolution_kernels, strips, whole
 from cclib.geometry import Runs, input_runs, output_runs
@@ -28,30 +29,31 @@ FEW_NUMBERS = 2**16  # of a geometry that may be listed to count a cost
 
 def prepare(functions: Tensor, coefficients: Tensor, problem: Problem, dtype: torch.dtype) -> Iterator[Tensor]:
     """The tables of the compiled kernels, the kernel of the one convolution, or that of each pair of phases."""
-    vertical, horizontal = output_axes(problem)
     if kernels.serve(functions.device):
         sizes = sums.Sizes(0, problem.groups, coefficients.shape[2], coefficients.shape[1] // problem.groups)
-        yield from sums.tables(functions.to(summed_as(dtype)), coefficients, sums.reads_of(vertical, horizontal), sizes)
+        values = functions.to(summed_as(dtype))
+        yield from sums.weights_of(values, coefficients, reads_of_outputs(problem.key), sizes)
     elif (single := convolution_of(problem.grid)) is not None:
         yield single.kernel(whole(functions, coefficients, dtype), problem.groups)
     else:
+        vertical, horizontal = output_axes(problem)
         for strip in strips(functions, coefficients, vertical, dtype):
             yield from convolution_kernels(strip, horizontal)
 
 
 def forward(x: Tensor, prepared: Iterable[Tensor], bias: Tensor | None, problem: Problem, out_channels: int) -> Tensor:
     """The compiled sums, one convolution, or one for each pair of phases."""
-    vertical, horizontal = output_axes(problem)
     if kernels.serve(x.device):
-        reads, sizes = sums.reads_of(vertical, horizontal), sizes_of(x, out_channels, problem)
-        dtype = summed_as(x.dtype)
+        reads, sizes = reads_of_outputs(problem.key), sizes_of(x, out_channels, problem)
+        dtype, weights = summed_as(x.dtype), [*prepared]
         if dtype == x.dtype:
-            return sums.correlate(x, prepared, bias, reads, sizes)
+            return sums.correlate(x, weights, bias, reads, sizes)
         bias = None if bias is None else bias.to(dtype)
-        return sums.correlate(x.to(dtype), prepared, bias, reads, sizes).to(x.dtype)
+        return sums.correlate(x.to(dtype), weights, bias, reads, sizes).to(x.dtype)
     if (single := convolution_of(problem.grid)) is not None:
         (kernel,) = prepared
         return single.forward(x, kernel, bias, problem.groups)
+    vertical, horizontal = output_axes(problem)
     return views.correlate(padded(x, vertical, horizontal), vertical, horizontal, prepared, bias, x)
 
 
@@ -93,13 +95,12 @@ def backward_of_sums(
     dtype, sizes = summed_as(x.dtype), sizes_of(x, gradient.shape[1], problem)
     x, source, values = x.to(dtype), gradient.to(dtype), functions.to(dtype)
     if wanted[0]:
-        read_by = sums.reads_of(*input_axes(problem))
-        tables = sums.tables(values, adjoint(coefficients, problem.groups), read_by, sizes.adjoint)
-        dx = sums.correlate(source, tables, None, read_by, sizes.adjoint).to(gradient.dtype)
+        read_by = reads_of_inputs(problem.key)
+        weights = sums.weights_of(values, adjoint(coefficients, problem.groups), read_by, sizes.adjoint)
+        dx = sums.correlate(source, weights, None, read_by, sizes.adjoint).to(gradient.dtype)
     if wanted[1] or wanted[2]:
-        image = sums.packed(x, sums.reads_of(*output_axes(problem)), "image")
-        of_output = sums.packed(source, sums.all_of(problem.size), "gradient")
-        dfunctions, dcoefficients = sums.filter_gradients(image, of_output, values, coefficients, sizes)
+        reads = reads_of_outputs(problem.key)
+        dfunctions, dcoefficients = sums.filter_gradients(x, source, values, coefficients, reads, sizes)
         dfunctions = dfunctions.to(functions.dtype)
     return dx, dfunctions, dcoefficients, of_bias(gradient, wanted)
 
@@ -143,6 +144,18 @@ def backward_of_views(
     return dx, dfunctions, dcoefficients, of_bias(gradient, wanted)
 
 
+@lru_cache(maxsize=1024)
+def reads_of_outputs(key: str) -> sums.Reads:
+    """What the outputs of the problem ``key`` read, as the kernels take it."""
+    return sums.reads_of(*output_axes(problem_of(key)))
+
+
+@lru_cache(maxsize=1024)
+def reads_of_inputs(key: str) -> sums.Reads:
+    """Which of its outputs read each pixel of the image."""
+    return sums.reads_of(*input_axes(problem_of(key)))
+
+
 def output_axes(problem: Problem) -> tuple[Runs, Runs]:
     """What the outputs read."""
     vertical, horizontal = (output_runs(taps, 0) for taps in problem.grid)
@@ -176,17 +189,18 @@ def cost_of_sums(work: Work) -> Cost:
     dtype = torch.float64 if work.element_size > torch.float32.itemsize else torch.float32
     sizes = sums.Sizes(work.shape[0], work.problem.groups, in_per_group, out_channels // work.problem.groups)
     of_weight = sizes.numbers(dtype)  # with those that fill the panels
-    vertical = work.problem.counts[0]
-    tables = min(vertical.phases, -(-work.offsets * of_weight // sums.TABLE_NUMBERS))
-    largest = max(-(-work.offsets * of_weight // vertical.phases), sums.TABLE_NUMBERS)
-    temporary = work.extended + work.output + 2 * largest + 2 * features * of_weight + work.listed
+    vertical, horizontal = work.problem.counts
+    tables = work.offsets * of_weight
+    if sums.made_by_pairs(work.phases, tables):  # for the gradient some lines at a time
+        tables = min(tables, max(sums.TABLE_NUMBERS, vertical.most * horizontal.offsets * of_weight))
+    temporary = work.extended + work.output + tables + work.functions + 5 * features * of_weight + work.listed
     if work.element_size < dtype.itemsize:
         temporary = (temporary + work.images) * dtype.itemsize // work.element_size
     return Cost(
         work.convolution + work.offsets * work.weight_multiply_adds,
         moved=work.images + work.extended,
         temporary=temporary,
-        calls=20 + 8 * tables,
+        calls=28,
         pieces=work.phases * vertical.most,
     )
 

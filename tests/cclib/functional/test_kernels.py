@@ -54,16 +54,35 @@ def computed(sizes, kernel_size, given, asked, dtype=torch.float32, seed=0):
     x, dy = drawn(batch, groups * inputs, *given), drawn(batch, groups * outputs, *asked)
     functions = drawn(*(len(taps.offsets) for taps in problem.grid), 5)
     coefficients, bias = drawn(5, groups * outputs, inputs), drawn(groups * outputs)
-    y = sums.correlate(x, sums.tables(functions, coefficients, reads, of), bias, reads, of)
+    y = sums.correlate(x, sums.weights_of(functions, coefficients, reads, of), bias, reads, of)
     turned = coefficients.unflatten(1, (groups, -1)).mT.flatten(1, 2)
-    dx = sums.correlate(dy, sums.tables(functions, turned, read_by, of.adjoint), None, read_by, of.adjoint)
-    image, gradient = sums.packed(x, reads, "image"), sums.packed(dy, sums.all_of(problem.size), "gradient")
-    return y, dx, *sums.filter_gradients(image, gradient, functions, coefficients, of)
+    dx = sums.correlate(dy, sums.weights_of(functions, turned, read_by, of.adjoint), None, read_by, of.adjoint)
+    return y, dx, *sums.filter_gradients(x, dy, functions, coefficients, reads, of)
+
+
+def make_by_pairs(monkeypatch):
+    monkeypatch.setattr(sums, "TABLE_NUMBERS", 0)
+    monkeypatch.setattr(sums, "FEW_PAIRS", 1)
 
 
 @every_case
 @pytest.mark.parametrize("dtype", TYPES)
-def test_threads_change_no_bit(monkeypatch, sizes, kernel_size, given, asked, dtype):
+def test_weights_made_pair_by_pair_are_the_same(monkeypatch, sizes, kernel_size, given, asked, dtype):
+    """To the last bit, but for the matrices, whose gradient is then summed run by run."""
+    *expected, of_matrices = computed(sizes, kernel_size, given, asked, dtype)
+    make_by_pairs(monkeypatch)
+    *found, summed_apart = computed(sizes, kernel_size, given, asked, dtype)
+    assert all(map(torch.equal, found, expected))
+    error = 1e-6 if dtype == torch.float32 else 1e-15
+    assert (summed_apart - of_matrices).abs().max() <= error * of_matrices.abs().max()
+
+
+@every_case
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("by_pairs", [False, True], ids=["at once", "pair by pair"])
+def test_threads_change_no_bit(monkeypatch, sizes, kernel_size, given, asked, dtype, by_pairs):
+    if by_pairs:
+        make_by_pairs(monkeypatch)
     expected = computed(sizes, kernel_size, given, asked, dtype)
     monkeypatch.setattr(kernels, "LEAST_WORK", 1)
     threads = torch.get_num_threads()
@@ -82,7 +101,10 @@ def opened_anew():
 
 @every_case
 @pytest.mark.parametrize("dtype", TYPES)
-def test_the_vectors_of_the_processor_change_no_bit(monkeypatch, sizes, kernel_size, given, asked, dtype):
+@pytest.mark.parametrize("by_pairs", [False, True], ids=["at once", "pair by pair"])
+def test_the_vectors_of_the_processor_change_no_bit(monkeypatch, sizes, kernel_size, given, asked, dtype, by_pairs):
+    if by_pairs:
+        make_by_pairs(monkeypatch)
     if torch.backends.cpu.get_cpu_capability() != "AVX512":
         pytest.skip("this processor, or this process, has the shorter vectors alone")
     found = []
@@ -196,7 +218,7 @@ def test_a_wide_layer_under_autocast():
 
 
 def test_no_mode_and_no_default_device_reaches_the_buffers(monkeypatch):
-    monkeypatch.setattr(sums, "TABLE_NUMBERS", 1)
+    make_by_pairs(monkeypatch)
     layer, x = CCConv2d(4, 8, 4, scale=0.75).eval(), torch.randn(2, 4, 9, 9)
 
     def afresh():

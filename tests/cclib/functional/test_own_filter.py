@@ -91,7 +91,7 @@ def kept_for_backward(layer, x):
 @pytest.mark.parametrize("implementation", ["phases", "basis"])
 def test_its_activations_are_computed_again_for_the_gradient(evaluations, implementation):
     torch.manual_seed(0)
-    x = torch.randn(1, 2, 40, 40)
+    x = torch.randn(1, 2, 64, 64)
     spared = layer_of(Waves(), implementation, 0.7071)
     y, gradients, spared_bytes = kept_for_backward(spared, x)
     assert len(evaluations) == 2
@@ -230,7 +230,7 @@ def test_a_filter_that_changes_itself_is_evaluated_at_every_call(implementation,
 @pytest.mark.parametrize("implementation", ["phases", "basis"])
 def test_it_may_not_change_between_forward_and_backward(implementation, change):
     layer = layer_of(Waves(), implementation, 0.7071)
-    y = layer(torch.randn(1, 2, 40, 40))
+    y = layer(torch.randn(1, 2, 64, 64))
     change(layer.filter)
     with pytest.raises(RuntimeError, match=r"Waves was changed between forward and backward|modified by an inplace"):
         y.sum().backward()
