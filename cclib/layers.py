@@ -42,10 +42,10 @@ class CCConv2d(nn.Module):
         kernel_size: height and width of the filter's support in input pixels, at unit 1, a number or a pair.
         scale: output size over input size, a number or a pair, where the call does not say otherwise.
         padding_mode: "zeros", "reflect", "replicate" or "circular".
-        filter: "siren", "silu", "fourier", "spline", "bspline"; "linear", "cubic", "lanczos3", "box" (fixed, with their
-            own support; for in_channels = out_channels = groups); or a ``Filter``.
-        window: multiply the filter by a taper that is zero on the edge of the support. Without effect on "bspline", and
-            on a fixed or given filter.
+        filter: "siren", "silu", "fourier", "spline", "bspline", "boxes"; "linear", "cubic", "lanczos3", "box" (fixed,
+            with their own support; for in_channels = out_channels = groups); or a ``Filter``.
+        window: multiply the filter by a taper that is zero on the edge of the support. Without effect on "bspline" and
+            "boxes", and on a fixed or given filter.
         partition_of_unity: make the taps of every output sum to the same matrix, at every sub-pixel phase and unit, so
             that a constant image stays constant when the filter moves; see ``Filter``. A given filter says so itself.
         stretch: stretch the filter when down-scaling (anti-aliasing), as in ``cc_conv2d``.

@@ -9,6 +9,7 @@ taken. ``register`` makes it a choice by name, ``register_trunk`` a small networ
 """
 
 from cclib.filters.base import Filter
+from cclib.filters.boxes import BoxFilter
 from cclib.filters.bspline import BSplineFilter
 from cclib.filters.classical import KERNELS, ClassicalFilter
 from cclib.filters.fourier import Fourier
@@ -24,6 +25,7 @@ __all__ = [
     "KERNELS",
     "TRUNKS",
     "BSplineFilter",
+    "BoxFilter",
     "ClassicalFilter",
     "Filter",
     "Fourier",

@@ -41,6 +41,7 @@ COLORS = {
     "cc, one schedule, B-spline": "#1b1b1b",
     "cc, one schedule, B-spline, picture": "#c2185b",
     "cc, one schedule, wide": "#8a8d00",
+    "boxes": "#6a5acd",
     "pixel shuffle": "#cc6677",
     "LIIF": "#661100",
     "Meta-SR": "#6699cc",

@@ -126,6 +126,13 @@ ROWS: dict[str, dict[str, Declared]] = {
             )
             for name in ("cc abrupt", "conv abrupt", "conv + resize", "conv + blur")
         },
+        "cc gradual, boxes": Declared(
+            claim="C6",
+            statement="What filters free to take any shape are worth beside mixtures of boxes",
+            quantity="test accuracy, cc gradual minus cc gradual with filters of boxes",
+            unit="points",
+            better="higher",
+        ),
         "conv, same time": Declared(
             claim="C6",
             statement="What shrinking gradually is worth at about equal time",

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from cclib.filters import BSplineFilter, ClassicalFilter, Filter, MLPFilter, SplineFilter
+from cclib.filters import BoxFilter, BSplineFilter, ClassicalFilter, Filter, MLPFilter, SplineFilter
 
 
 def slow_axis(n_in, scale, size, start):
@@ -152,7 +152,9 @@ def lengths(draw, filter, stretch):
 def some_filters(draw):
     """A filter and its groups."""
     kind = draw(
-        st.sampled_from(["siren", "silu", "fourier", "spline", "bspline", "linear", "cubic", "lanczos3", "box"])
+        st.sampled_from(
+            ["siren", "silu", "fourier", "spline", "bspline", "boxes", "linear", "cubic", "lanczos3", "box"]
+        )
     )
     torch.manual_seed(draw(st.integers(0, 9)))
     whole = draw(st.booleans())
@@ -168,6 +170,8 @@ def some_filters(draw):
     elif kind == "bspline":
         sides = tuple(math.ceil(side) + 1 for side in support)
         filter = BSplineFilter(*channels, sides, groups=groups, degree=draw(st.integers(1, min(sides) - 1)))
+    elif kind == "boxes":
+        filter = BoxFilter(*channels, tuple(max(side, 2) for side in support), groups=groups)
     else:
         filter = MLPFilter(*channels, support, groups=groups, trunk=kind, window=window)
     filter.partition_of_unity = whole

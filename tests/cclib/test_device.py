@@ -54,7 +54,7 @@ class TestOnCuda:
         assert all(parameter.grad.isfinite().all() and parameter.grad.any() for parameter in layer.parameters())
 
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-    @pytest.mark.parametrize("filter", ["siren", "silu", "fourier", "spline", "bspline"])
+    @pytest.mark.parametrize("filter", ["siren", "silu", "fourier", "spline", "bspline", "boxes"])
     def test_half_precision_layers(self, implementation, dtype, filter):
         torch.manual_seed(0)
         layer = CCConv2d(4, 6, 3, scale=0.75, filter=filter, implementation=implementation).to("cuda", dtype)

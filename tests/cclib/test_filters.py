@@ -14,12 +14,14 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.interpolate import RegularGridInterpolator
 from torch import nn
 
 from cclib import CCConv2d, cc_conv2d
 from cclib.filters import (
     FILTERS,
     TRUNKS,
+    BoxFilter,
     BSplineFilter,
     ClassicalFilter,
     Filter,
@@ -33,7 +35,7 @@ from cclib.filters import (
 PROPERTY = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 CLASSICAL = ("linear", "cubic", "lanczos3", "box")
 TAPERED = ("siren", "silu", "fourier", "spline")  # where the window says so
-LEARNED = (*TAPERED, "bspline")
+LEARNED = (*TAPERED, "bspline", "boxes")
 
 
 def line(*offsets: float) -> torch.Tensor:
@@ -141,6 +143,53 @@ def test_values_of_the_b_splines(degree, values):
     weights = filter(line(*(0.5 + offset for offset in values))).squeeze()
     expected = values[0] * torch.tensor(list(values.values()), dtype=torch.float64)
     torch.testing.assert_close(weights, expected, rtol=0, atol=1e-15)
+
+
+def test_a_box_filter_gives_the_exact_mean_over_each_box():
+    """By differences of the picture's integral, which is linear between the edges of pixels."""
+    torch.manual_seed(0)
+    filter = BoxFilter(1, 3, (5, 6.5), features=3).double()
+    picture = torch.rand(12, 14, dtype=torch.float64)
+    integral = F.pad(picture.cumsum(0).cumsum(1), (1, 0, 1, 0)).numpy()
+    at = RegularGridInterpolator([np.arange(13) - 0.5, np.arange(15) - 0.5], integral)
+    with torch.no_grad():
+        filter.weight.copy_(torch.eye(3)[:, :, None])
+        y = cc_conv2d(picture[None, None], filter, scale=0.6)[0, :, 2:-2, 2:-2]
+        places = [output_positions(n, y_n)[2:-2] for n, y_n in ((12, 8), (14, 9))]
+        for box, (low, high) in enumerate(zip(*(edge.numpy() for edge in filter.edges()), strict=True)):
+            ends = [(axis[:, None] + [low[i], high[i]]) for i, axis in enumerate(places)]
+            corner = at(np.stack(np.meshgrid(ends[0].ravel(), ends[1].ravel(), indexing="ij"), -1))
+            corner = corner.reshape(len(places[0]), 2, len(places[1]), 2)
+            total = corner[:, 1, :, 1] - corner[:, 0, :, 1] - corner[:, 1, :, 0] + corner[:, 0, :, 0]
+            torch.testing.assert_close(y[box].numpy(), total / np.prod(high - low), rtol=0, atol=1e-13)
+
+
+def output_positions(n_in, n_out):
+    """Of scale 0.6, the centres of both grids coinciding, in input pixels."""
+    return (n_in - 1) / 2 + (np.arange(n_out) - (n_out - 1) / 2) / 0.6
+
+
+def test_boxes_are_a_pixel_at_least_and_stay_in_the_support():
+    filter = BoxFilter(1, 1, (2, 7), features=4)
+    with torch.no_grad():
+        for value in (-100.0, 0.0, 100.0):
+            for parameter in (filter.extent, filter.place):
+                parameter.copy_(torch.tensor([[value], [-value], [0.3], [3.0]]).expand(4, 2))
+            low, high = filter.edges()
+            assert ((high - low) >= 1 - 1e-6).all()
+            assert (low >= torch.tensor([-0.5, -3.0]) - 1e-6).all()
+            assert (high <= torch.tensor([0.5, 3.0]) + 1e-6).all()
+
+
+def test_the_edges_of_boxes_have_gradients():
+    torch.manual_seed(0)
+    filter = BoxFilter(1, 1, (4, 5), features=3).double()
+    offsets = torch.rand(20, 2, dtype=torch.float64) * 3 - 1.5
+
+    def basis(extent, place):
+        return torch.func.functional_call(filter, {"extent": extent, "place": place}, (offsets,))
+
+    assert torch.autograd.gradcheck(basis, (filter.extent, filter.place))
 
 
 def test_one_control_point_needs_no_spacing():
@@ -275,7 +324,7 @@ def test_a_classical_resizer_keeps_a_constant_image(scale, kind, n):
     torch.testing.assert_close(y, torch.full_like(y, 3.0), rtol=1e-12, atol=0)
 
 
-MAKERS = {"BSplineFilter": BSplineFilter, "MLPFilter": MLPFilter, "SplineFilter": SplineFilter}
+MAKERS = {"BoxFilter": BoxFilter, "BSplineFilter": BSplineFilter, "MLPFilter": MLPFilter, "SplineFilter": SplineFilter}
 
 
 @pytest.mark.parametrize("maker", MAKERS.values(), ids=MAKERS)
@@ -322,6 +371,15 @@ def test_wrong_learned_filters(maker, arguments, error, words):
         (BSplineFilter, (2, 2, 9), {"degree": 6}, ValueError, "degree must be from 1 to 5, got 6"),
         (BSplineFilter, (2, 2, 9), {"degree": 0}, ValueError, "degree must be at least 1, got 0"),
         (BSplineFilter, (2, 2, 4), {"spacing": -1}, ValueError, "spacing must be greater than 0, got -1"),
+        (
+            BoxFilter,
+            (2, 2, (3, 1.5)),
+            {},
+            ValueError,
+            r"kernel_size must be at least 2, for boxes of a pixel, got \(3, 1",
+        ),
+        (BoxFilter, (2, 2, 3), {"features": 0}, ValueError, "features must be at least 1, got 0"),
+        (BoxFilter, (2, 2, 3), {"window": 1}, TypeError, "window must be True or False, got 1"),
         (SplineFilter, (2, 2, 3), {"spacing": 2}, ValueError, "spacing=2 must divide kernel_size=3"),
         (SplineFilter, (2, 2, 3), {"spacing": 0}, ValueError, "spacing must be greater than 0, got 0"),
         (SplineFilter, (2, 2, 3), {"spacing": (1, 1, 1)}, ValueError, "spacing must be a number or a pair"),

@@ -18,7 +18,7 @@ from torch import nn
 
 import cclib
 from cclib import CCConv2d, Frame, cc_conv2d, convert, explain
-from cclib.filters import BSplineFilter, ClassicalFilter, Filter, MLPFilter, SplineFilter
+from cclib.filters import BoxFilter, BSplineFilter, ClassicalFilter, Filter, MLPFilter, SplineFilter
 
 CALLS = int(os.environ.get("FUZZ_CALLS", "0"))
 KINDS = 4  # of calls, tests below
@@ -93,6 +93,7 @@ FILTERS: list[Any] = [
     MLPFilter(2, 3, 0.4),
     SplineFilter(2, 3, 4),
     BSplineFilter(2, 3, 4),
+    BoxFilter(2, 3, (2, 3.5)),
     MLPFilter(2, 3, 3, partition_of_unity=True),
     MLPFilter(2, 2, 3, groups=2),
     ClassicalFilter("cubic", 2),

@@ -99,7 +99,7 @@ def test_the_unit_leaves_a_converted_layer_its_geometry():
     assert torch.equal(layer(x, unit=1.5), expected)
 
 
-@pytest.mark.parametrize("filter", ["siren", "silu", "fourier", "spline", "bspline"])
+@pytest.mark.parametrize("filter", ["siren", "silu", "fourier", "spline", "bspline", "boxes"])
 def test_a_partition_of_unity_is_a_property_of_the_filter(filter):
     layer = CCConv2d(2, 4, 3, filter=filter, partition_of_unity=True)
     assert layer.filter.partition_of_unity
@@ -169,6 +169,7 @@ def layers() -> dict[str, CCConv2d]:
         "silu": CCConv2d(2, 4, 3, filter="silu", padding_mode="reflect"),
         "spline": CCConv2d(2, 4, 4, filter="spline", bias=False),
         "bspline": CCConv2d(2, 4, 4, filter="bspline", scale=0.75),
+        "boxes": CCConv2d(2, 4, 4, filter="boxes", scale=0.75),
         "cubic": CCConv2d(2, 2, 4, filter="cubic", groups=2, stretch=True, scale=0.5),
         "partition of unity": CCConv2d(2, 4, 3, partition_of_unity=True, scale=0.75, unit=1.5),
         "converted": CCConv2d.from_conv(nn.Conv2d(2, 4, 3, 2, 1, padding_mode="circular")),
@@ -205,7 +206,7 @@ def another(layer: CCConv2d) -> CCConv2d:
     return other
 
 
-@pytest.mark.parametrize("name", ["siren", "spline", "bspline", "fourier", "silu"])
+@pytest.mark.parametrize("name", ["siren", "spline", "bspline", "boxes", "fourier", "silu"])
 def test_a_step_of_training_lowers_the_loss(name):
     layer = layers()[name]
     x = torch.randn(4, 2, 8, 7)

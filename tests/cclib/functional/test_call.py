@@ -176,6 +176,6 @@ def test_bad_input(changes, error, words):
 
 
 def test_make_gives_every_name_to_the_layer():
-    for name in ("siren", "silu", "fourier", "spline", "bspline", "linear", "cubic", "lanczos3", "box"):
+    for name in ("siren", "silu", "fourier", "spline", "bspline", "boxes", "linear", "cubic", "lanczos3", "box"):
         filter = make(name, 2, 2, 4, groups=2, window=True)
         assert cc_conv2d(torch.ones(1, 2, 5, 5), filter, scale=0.6, groups=2).shape == (1, 2, 3, 3)

@@ -125,7 +125,7 @@ def test_outputs_between_pixels_are_not_searched_one_by_one(monkeypatch):
 
 
 @pytest.mark.parametrize("kernel_size", [5e-324, 1e-300, 1e10, 1e18, 1e300, 10**400, (3, 1e9)])
-@pytest.mark.parametrize("filter", ["siren", "silu", "fourier", "spline", "bspline"])
+@pytest.mark.parametrize("filter", ["siren", "silu", "fourier", "spline", "bspline", "boxes"])
 def test_extreme_kernels_are_refused(kernel_size, filter):
     with pytest.raises(ValueError, match="kernel_size"):
         CCConv2d(2, 2, kernel_size, filter=filter)

@@ -27,7 +27,7 @@ def test_autocast(implementation, scale):
 
 
 @every_implementation
-@pytest.mark.parametrize("filter", ["siren", "silu", "fourier", "spline", "bspline"])
+@pytest.mark.parametrize("filter", ["siren", "silu", "fourier", "spline", "bspline", "boxes"])
 @pytest.mark.parametrize("stretch", [False, True])
 def test_bfloat16_layers(implementation, filter, stretch):
     torch.manual_seed(0)

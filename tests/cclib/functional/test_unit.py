@@ -67,7 +67,7 @@ def test_a_unit_of_one_is_the_plain_layer_to_the_last_bit(filter, scale):
 
 
 @pytest.mark.parametrize("whole", [False, True])
-@pytest.mark.parametrize("kind", ["siren", "fourier", "spline", "bspline"])
+@pytest.mark.parametrize("kind", ["siren", "fourier", "spline", "bspline", "boxes"])
 def test_the_output_is_a_continuous_function_of_the_unit(kind, whole):
     torch.manual_seed(0)
     layer = CCConv2d(2, 3, 4, scale=0.75, filter=kind, window=True, partition_of_unity=whole).double()
