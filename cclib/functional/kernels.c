@@ -36,9 +36,9 @@ static integer samples_of(const struct axis *axis, integer run) {
 
 /* A sum, or its gradient. The image is packed, (batch, lines, pixels, channels). y has groups * out channels, one after
  * the other, and strides for its images, lines and columns. The table of weights is (groups, panels, vertical places,
- * horizontal places, in, width), where `width` numbers have NARROW or WIDE bytes. With `depthwise` there is one group, `in` is 1, and each channel of y reads the channel of the image with
- * its number alone; the width is narrow. Of so many `images` at a time all that is asked for is computed, so that they stay
- * in the cache. */
+ * horizontal places, in, width), where `width` numbers have NARROW or WIDE bytes. With `depthwise` there is one group,
+ * `in` is 1, and each channel of y reads the channel of the image with its number alone; the width is narrow. Of so many
+ * `images` at a time all that is asked for is computed, so that they stay in the cache. */
 struct sum {
     struct axis rows, columns;
     integer batch, images, lines, pixels, channels, groups, in, out, width, depthwise;
@@ -358,7 +358,8 @@ void NAME(unpack)(const void *given, integer part, integer parts) {
     for (integer at = all * part / parts; at < all * (part + 1) / parts; at++) {
         integer first = at / s->height * s->strides[0] + at % s->height * s->strides[2];
         NAME(transpose)(
-            1, (const REAL *)s->image + at * line, s->channels, (REAL *)s->to + first, s->strides[1], s->width, s->channels);
+            1, (const REAL *)s->image + at * line, s->channels, (REAL *)s->to + first, s->strides[1], s->width,
+            s->channels);
     }
 }
 
@@ -422,7 +423,8 @@ static struct sum NAME(pair)(const struct made *m, integer row, integer column, 
 }
 
 /* The product of one panel, of so many places. */
-static struct sum NAME(panel_of)(const struct made *m, const REAL *functions, integer places, const REAL *matrices, REAL *y) {
+static struct sum NAME(panel_of)(const struct made *m, const REAL *functions, integer places, const REAL *matrices,
+    REAL *y) {
     struct sum s = m->product;
     s.columns.size = s.pixels = places;
     s.image = functions;
@@ -443,7 +445,8 @@ void NAME(make)(const void *given, integer part, integer parts) {
         NAME(take_pair)(m, row, column, functions);
         for (integer panel = 0; panel < m->panels; panel++) {
             struct sum p = NAME(panel_of)(
-                m, functions, places, (const REAL *)m->matrices + panel * of_panel, table + panel * places * all->in * all->width);
+                m, functions, places, (const REAL *)m->matrices + panel * of_panel,
+                table + panel * places * all->in * all->width);
             NAME(blocks)(&p, 0, NAME(tasks_of)(&p));
         }
         struct sum s = NAME(pair)(m, row, column, table);
