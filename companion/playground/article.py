@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+from fractions import Fraction
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from cclib import filters
 from cclib.models.downscaler import Downscaler
@@ -59,7 +61,7 @@ def kernel() -> dict[str, Any]:
     photographs = data.PHOTOGRAPHS["test"]
     with torch.no_grad():
         psnr = {
-            name: [mean_psnr(model, photographs, (tenths / 10, tenths / 10)) for tenths in TENTHS]
+            name: [mean_psnr(InTenths(model), photographs, (tenths / 10, tenths / 10)) for tenths in TENTHS]
             for name, model in (models | {"classical": classical}).items()
         }
     return {
@@ -72,6 +74,20 @@ def kernel() -> dict[str, Any]:
         "trained": list(shipped.KERNEL_FACTORS),
         "one": shipped.ONE_FACTOR[0],
     }
+
+
+class InTenths(nn.Module):
+    """A down-scaler, by exact tenths: a float that is none has about as many phases as the output has pixels, and a
+    filter of many functions is large at so many offsets."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, factor: tuple[float, float]) -> Tensor:
+        """As ``Downscaler``."""
+        y: Tensor = self.model(x, tuple(Fraction(round(10 * side), 10) for side in factor))
+        return y
 
 
 def shift() -> dict[str, Any]:
