@@ -175,7 +175,7 @@ def layer_panel() -> widgets.Widget:
 
     def draw() -> bytes:
         kernel.disabled = window.disabled = kind.value in filters.KERNELS  # which have their own support
-        kernel.min = 3 if kind.value == "bspline" else 1  # one control point and its spline
+        kernel.min = {"bspline": 3, "boxes": 2}.get(kind.value, 1)  # one control point and its spline; a box of a pixel
         for sliders, used in ((scales, not by_size.value), (sizes, by_size.value), (starts, by_start.value)):
             for slider in sliders:
                 slider.disabled = not used

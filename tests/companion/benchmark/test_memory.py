@@ -36,7 +36,10 @@ def test_extra_memory_is_beyond_input_and_output():
     assert extra_memory(work, run) == pytest.approx(3, abs=0.01)
 
 
-@pytest.mark.parametrize("case", [TABLE[n] for n in (1, 2, 7)], ids=str)
+CASES = [*(TABLE[n] for n in (1, 2, 7)), Case(16, 96, 96, 32, 23, 4, TABLE[7].scale)]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_layer_needs_little_memory(case):
     cc, reference = workload("auto", case), workload("reference", replace(case, batch=2))
     training = extra_memory(cc, cc.train)
@@ -46,4 +49,4 @@ def test_the_layer_needs_little_memory(case):
 
 
 def test_the_memory_cases_cover_the_fast_paths():
-    assert [explanation(TABLE[n]).implementation for n in (1, 2, 7)] == ["phases", "phases", "basis"]
+    assert [explanation(case).implementation for case in CASES] == ["phases", "phases", "phases", "basis"]
