@@ -11,7 +11,7 @@ from hypothesis import settings
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cclib.filters import Filter
-from cclib.functional import IMPLEMENTATIONS
+from cclib.functional import IMPLEMENTATIONS, sums
 from cclib.functional.implementations import OPERATORS
 from cclib.functional.operator import backward, forward
 
@@ -78,6 +78,13 @@ class Calls(TorchDispatchMode):
 
 # As the fixture ``implementation`` takes them.
 WITHOUT_KERNELS, BY_PAIRS = "phases without kernels", "phases with weights made pair by pair"
+
+
+def make_by_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights are made pair by pair of runs, however few they are, and their gradients summed run by run."""
+    monkeypatch.setattr(sums, "TABLE_NUMBERS", 0)
+    monkeypatch.setattr(sums, "FEW_PAIRS", 1)
+
 
 # An implementation and a scale for every fast path: the compiled sums; without them one convolution, a transposed one,
 # and those of views; line by line.

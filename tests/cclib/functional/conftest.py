@@ -1,9 +1,9 @@
 """An implementation by its name, or "phases" as it is where weights are many, or where there are no kernels."""
 
 import pytest
-from functional_cases import BY_PAIRS, WITHOUT_KERNELS
+from functional_cases import BY_PAIRS, WITHOUT_KERNELS, make_by_pairs
 
-from cclib.functional import kernels, sums
+from cclib.functional import kernels
 
 
 @pytest.fixture
@@ -13,7 +13,6 @@ def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(kernels, "library", lambda: None)
         return "phases"
     if request.param == BY_PAIRS:
-        monkeypatch.setattr(sums, "TABLE_NUMBERS", 0)
-        monkeypatch.setattr(sums, "FEW_PAIRS", 1)
+        make_by_pairs(monkeypatch)
         return "phases"
     return str(request.param)

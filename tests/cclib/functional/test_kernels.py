@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from functional_cases import make_by_pairs
 from torch import nn
 
 from cclib import CCConv2d, cc_conv2d
@@ -58,11 +59,6 @@ def computed(sizes, kernel_size, given, asked, dtype=torch.float32, seed=0):
     turned = coefficients.unflatten(1, (groups, -1)).mT.flatten(1, 2)
     dx = sums.correlate(dy, sums.weights_of(functions, turned, read_by, of.adjoint), None, read_by, of.adjoint)
     return y, dx, *sums.filter_gradients(x, dy, functions, coefficients, reads, of)
-
-
-def make_by_pairs(monkeypatch):
-    monkeypatch.setattr(sums, "TABLE_NUMBERS", 0)
-    monkeypatch.setattr(sums, "FEW_PAIRS", 1)
 
 
 @every_case
