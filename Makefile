@@ -10,7 +10,7 @@ export CCLIB_CLUSTER = $(CLUSTER)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test fuzz long paper merge bench bench-choice refit format readme docs lab lock audit clean
+.PHONY: help repro test fuzz mutants long paper merge bench bench-choice refit format readme docs lab lock audit clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -30,10 +30,15 @@ fuzz: CALLS ?= 100000
 fuzz: .venv/.installed  ## try random calls of the layer, sane and insane; CALLS=1000: so many
 	FUZZ_CALLS=$(CALLS) $(RUN) pytest tests/cclib/test_fuzz.py
 
+mutants: .venv/.installed  ## change the code in one place at a time, and name the changes that no test finds; OF=cache: of one module
+	@$(new_venv) .cache/mutants-venv
+	.cache/mutants-venv/bin/python -m pip install --quiet cosmic-ray==8.7.0
+	.cache/mutants-venv/bin/python tests/mutants.py $(OF)
+
 long: .venv/.installed  ## run the experiments of profiles/long.yaml, in sittings; finished ones are kept
 	@$(RUN) companion sitting long
 
-paper: .venv/.installed  ## run every experiment at the size of the paper's, on a GPU; finished ones are kept
+paper: .venv/.installed  ## run the experiments of profiles/paper.yaml, on a GPU, in sittings; finished ones are kept
 	@$(RUN) companion sitting paper
 
 merge: .venv/.installed  ## collect long and paper from the records of their runs, and train nothing

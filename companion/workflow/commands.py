@@ -21,7 +21,7 @@ from companion.workflow import notebooks, profiles
 
 ROOT = files.project_root()
 CLAIMS = ROOT / "results" / "claims.json"
-LARGER = ("long", "paper")  # the profiles that take days: results/ has a folder for each, and records of their runs
+LARGER = ("long", "paper")  # the profiles that take hours: results/ has a folder for each, and records of their runs
 RECORDS = ROOT / "results" / "records"
 LARGER_ROWS = ROOT / "results" / "larger.json"  # what they measured, gathered
 REPLICATION = ROOT / "results" / "replication.json"

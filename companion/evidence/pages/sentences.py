@@ -52,11 +52,14 @@ CLAUSES = {
 
 # What a reader should know beside a judged row: words, and the measurements that they are about.
 BESIDE = {
+    ("04-gradual", "conv abrupt, all widths"): (
+        ("beside a wider convolutional network that takes about as long it is {}", "conv, same time"),
+    ),
     ("05-dynamic-shapes", "compute, conv, many sizes"): (
         ("beside a convolutional network whose maps are resized it is {}", "compute, conv + resize, many sizes"),
     ),
     ("05-dynamic-shapes", "one schedule"): (
-        ("at larger ones by {}", "one schedule, larger maps"),
+        ("beside one that reads its filters in the same way, at larger ones by {}", "one schedule, larger maps"),
         ("at smaller ones by {}", "one schedule, smaller maps"),
     ),
     ("07-shift-equivariance", "agreement, any distance"): (
