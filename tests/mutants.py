@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -40,7 +41,7 @@ CONFIGURATION = """\
 [cosmic-ray]
 module-path = "{module}"
 timeout = {timeout}
-test-command = "{python} -m pytest -x -q -p no:cacheprovider {tests}"
+test-command = {command}
 excluded-modules = []
 [cosmic-ray.distributor]
 name = "local"
@@ -58,7 +59,9 @@ def mutate(name: str) -> tuple[Counter[str], list[str]]:
     for kernel in (ROOT / "cclib" / "functional").glob("kernels.avx*"):
         shutil.copy2(kernel, folder / "cclib" / "functional")
     others = [f"core/Replace{kind}Operator_(?!({'|'.join(kept)})$)" for kind, kept in EXCHANGES.items()]
-    configuration = CONFIGURATION.format(module=module, python=PYTHON, tests=tests, timeout=TIMEOUT, others=others)
+    command = f"{shlex.quote(str(PYTHON))} -m pytest -x -q -p no:cacheprovider {tests}"
+    written = {"command": json.dumps(command), "others": json.dumps(others)}  # strings as TOML has them, too
+    configuration = CONFIGURATION.format(module=module, timeout=TIMEOUT, **written)
     (folder / "mutants.toml").write_text(configuration, encoding="utf-8")
 
     def tool(*arguments: str) -> str:
@@ -67,10 +70,11 @@ def mutate(name: str) -> tuple[Counter[str], list[str]]:
         done = subprocess.run(command, cwd=folder, env=environment, check=True, text=True, stdout=subprocess.PIPE)
         return done.stdout
 
-    tool("cosmic-ray", "baseline", "mutants.toml")  # the tests must pass before anything is changed
+    tool("cosmic-ray", "baseline", "mutants.toml")  # the tests must pass before anything is changed ...
     tool("cosmic-ray", "init", "mutants.toml", "session.sqlite")
     tool("cr-filter-operators", "session.sqlite", "mutants.toml")
     tool("cosmic-ray", "exec", "mutants.toml", "session.sqlite")
+    tool("cosmic-ray", "baseline", "mutants.toml")  # ... and after, or what was broken meanwhile would count as found
     ended, survived = Counter[str](), []
     for line in tool("cosmic-ray", "dump", "session.sqlite").splitlines():
         _, result = json.loads(line)
@@ -88,9 +92,10 @@ def main() -> None:
         sys.exit(f"OF must be one of {', '.join(MODULES)}, got {', '.join(unknown)}")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for name, (ended, survived) in zip(names, pool.map(mutate, names), strict=True):
-            total = ended.total()
             print("\n".join(survived))
-            print(f"{name}: of {total} changes {total - len(survived)} were found, {ended['survived']} were not")
+            others = "".join(f", {count} {how}" for how, count in ended.items() if how not in ("killed", "survived"))
+            found, missed = ended["killed"], ended["survived"]
+            print(f"{name}: of {ended.total()} changes {found} were found, {missed} were not{others}")
 
 
 if __name__ == "__main__":
